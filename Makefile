@@ -1,0 +1,50 @@
+# Everything works from a clean checkout with Python ≥ 3.11 and make; each target makes what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.12, for instance."; exit 1; }
+	@echo "Installing into $(VENV), a minute or two the first time ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+.PHONY: help install demo dev test test-all lint bench lock clean
+help:          ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
+
+install: $(READY)  ## the virtual environment
+
+demo: $(READY)     ## simulate a business, load 60 days as one backfill, then two daily runs
+	@$(BIN)/oms demo
+
+dev: $(READY)      ## Dagster's web UI and daemon on http://localhost:3000
+	@$(BIN)/oms dev
+
+test: $(READY)     ## the fast suite: real parts, nothing slow
+	@$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: $(READY) ## every test, the browser and the long properties included
+	@$(BIN)/python -m pytest -q
+
+lint: $(READY)     ## style, types, SQL, and which room imports which
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/sqlfluff lint --processes 2 oms_dbt
+
+bench: $(READY)    ## speed, side by side with the limit and with other tools
+	@$(BIN)/python -m oms_pipeline_tests.bench
+
+lock: $(READY)     ## pin every dependency anew
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
+
+clean:             ## forget the demo's data; the virtual environment stays
+	rm -rf .oms

@@ -1,0 +1,5 @@
+"""Whether everything is in place, and whether what is there is right. Changes nothing."""
+
+from oms_pipeline.checks.setup import Finding, Level, check_setup
+
+__all__ = ["Finding", "Level", "check_setup"]

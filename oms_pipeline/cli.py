@@ -1,0 +1,253 @@
+"""`oms`: the command line. Parses words and shows results; the work is done in the rooms."""
+
+import datetime as dt
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBars
+from rich.table import Table
+
+from oms_pipeline.errors import OmsError
+from oms_pipeline.progress import Progress, listening
+from oms_pipeline.settings import PROJECT_DIR, get_settings
+
+console: Final = Console()
+errors: Final = Console(stderr=True)
+
+DAY: Final = click.DateTime(["%Y-%m-%d"])
+
+
+def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Shows what the user can mend as one line and exits with 1; anything else is a bug and keeps its traceback."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except OmsError as error:
+            errors.print(f"[bold red]Error:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True)
+            sys.exit(1)
+
+    return run
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Yesterday's orders in the warehouse, every morning.
+
+    \b
+    First steps:  oms demo            see it work on a sample OMS
+                  oms check           is everything in place?
+                  oms run --day D     load one day
+                  oms status          what is there, what is missing?
+
+    Settings come from environment variables or a .env file; the README lists them.
+    """
+    logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    logging.getLogger("oms_pipeline").setLevel(logging.INFO)
+
+
+@main.command()
+@click.option("--orders-per-day", default=1000, show_default=True, help="Size of the simulated business.")
+@one_line_errors
+def demo(orders_per_day: int) -> None:
+    """Simulate a business of 60 days, load them as one backfill, then two more days, each as a daily run.
+
+    Needs no account and no server. Running it again continues where it was: landed days are kept and replayed.
+    """
+    from oms_pipeline.demo import run_demo
+
+    with progress_bars() as step:
+        outcome = run_demo(get_settings(), orders_per_day, step)
+    outcome.show(console)
+
+
+@main.command("run")
+@click.option("--day", type=DAY, required=True, help="The day to load, such as 2026-01-31.")
+@click.option("--reextract", is_flag=True, help="Read the day anew although it is landed; snapshots are kept.")
+@one_line_errors
+def run_day(day: dt.datetime, reextract: bool) -> None:
+    """Load one day, from the OMS to the marts, in this process."""
+    _run_range(day.date(), day.date(), reextract)
+
+
+@main.command()
+@click.option("--from", "first", type=DAY, required=True, help="The first day.")
+@click.option("--to", "last", type=DAY, required=True, help="The last day, included.")
+@click.option("--reextract", is_flag=True, help="Read days anew that are landed; snapshots are kept.")
+@one_line_errors
+def backfill(first: dt.datetime, last: dt.datetime, reextract: bool) -> None:
+    """Load a range of days in a single run."""
+    _run_range(first.date(), last.date(), reextract)
+
+
+@main.command()
+@one_line_errors
+def rebuild() -> None:
+    """Build every model anew from the raw zone, after a model or the contract has changed. Reads no source."""
+    from oms_pipeline.automation import REBUILD_JOB, run_job
+    from oms_pipeline.calendar import window_between
+    from oms_pipeline.definitions import defs, make_raw_zone
+    from oms_pipeline.instance import prepare_dagster_home
+
+    settings = get_settings()
+    prepare_dagster_home(settings)
+    days = make_raw_zone(settings).days()
+    if not days:
+        raise OmsError(f"The raw zone {settings.raw_url} is empty. Load a day first: oms run --day D")
+    window = window_between(days[0], days[-1], settings)
+    with progress_bars() as step, listening(step):
+        report = run_job(defs, REBUILD_JOB, window)
+    _show_reports([report])
+
+
+@main.command()
+@one_line_errors
+def status() -> None:
+    """Show per layer: the newest day, missing days, rows."""
+    from oms_pipeline.instance import prepare_dagster_home
+    from oms_pipeline.status import layer_status
+
+    settings = get_settings()
+    prepare_dagster_home(settings)
+    table = Table("layer", "newest day", "missing days", "rows", title=f"Days since {settings.start_date}")
+    table.columns[3].justify = "right"
+    for layer in layer_status(settings):
+        table.add_row(layer.layer, str(layer.newest or "–"), layer.missing_text, f"{layer.rows:,}")
+    console.print(table)
+
+
+@main.command()
+@one_line_errors
+def check() -> None:
+    """Check settings, source, raw zone, warehouse and dbt: one line each, with the remedy."""
+    from oms_pipeline.checks import Level, check_setup
+    from oms_pipeline.contract import load_contract
+    from oms_pipeline.definitions import make_dbt_project, make_raw_zone, make_source, make_warehouse
+
+    settings = get_settings()
+    signs = {Level.OK: "[green]✓[/]", Level.WARNING: "[yellow]![/]", Level.FAILED: "[red]✗[/]"}
+    failed = False
+    for finding in check_setup(
+        settings,
+        load_contract(),
+        make_source,
+        make_raw_zone(settings),
+        make_warehouse(settings),
+        make_dbt_project(settings),
+    ):
+        console.print(f"{signs[finding.level]} {finding.part}: {_escaped(finding.text)}", highlight=False, soft_wrap=True)
+        failed |= finding.level is Level.FAILED
+    sys.exit(1 if failed else 0)
+
+
+@main.command()
+@click.option("--port", default=3000, show_default=True, help="Port of the web UI.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address the web UI listens on.")
+@one_line_errors
+def dev(port: int, host: str) -> None:
+    """Start Dagster's web UI and daemon for this checkout."""
+    from oms_pipeline.instance import prepare_dagster_home
+
+    prepare_dagster_home(get_settings())
+    arguments = ["dagster", "dev", "-w", str(PROJECT_DIR / "workspace.yaml"), "-h", host, "-p", str(port)]
+    os.chdir(PROJECT_DIR)
+    os.execv(sys.executable, [sys.executable, "-m", *arguments])
+
+
+@main.group("sample")
+def sample_group() -> None:
+    """The sample OMS: a simulated business on an embedded PostgreSQL."""
+
+
+@sample_group.command("init")
+@click.option("--empty", is_flag=True, help="Only the tables, on OMS_SOURCE_URL, to fill with your own orders.")
+@click.option("--start", type=DAY, help="First day of the business.  [default: OMS_START_DATE]")
+@click.option("--orders-per-day", default=1000, show_default=True, help="Size of the business.")
+@click.option("--seed", default=7, show_default=True, help="The same seed gives the same orders.")
+@one_line_errors
+def sample_init(empty: bool, start: dt.datetime | None, orders_per_day: int, seed: int) -> None:
+    """Create the OMS tables, and a business on them unless --empty. Changes and drops nothing that is there."""
+    from oms_pipeline.demo import create_tables, open_sample
+
+    settings = get_settings()
+    if empty:
+        create_tables(settings)
+        console.print(f"The OMS tables are in schema {settings.source_schema}.")
+        return
+    business = open_sample(settings, start.date() if start else settings.start_date, orders_per_day, seed)
+    console.print(f"The sample OMS is open; its next day is {business.next_day}.")
+
+
+@sample_group.command("simulate")
+@click.option("--days", type=click.IntRange(1), required=True, help="How many days to let pass.")
+@one_line_errors
+def sample_simulate(days: int) -> None:
+    """Let the sample business live its next days."""
+    from oms_pipeline.demo import simulate_days
+
+    with progress_bars() as step:
+        next_day = simulate_days(get_settings(), days, step)
+    console.print(f"The sample OMS has lived {days} more days; its next day is {next_day}.")
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[Progress], None]]:
+    """Bars that appear when a task reports its first step; on something that is no terminal, nothing moves."""
+    bars = ProgressBars(
+        TextColumn("{task.description:<18}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[step]}"),
+        console=console,
+    )
+    tasks: dict[str, Any] = {}
+
+    def step(progress: Progress) -> None:
+        if progress.task not in tasks:
+            tasks[progress.task] = bars.add_task(progress.task, total=progress.total, step="")
+        bars.update(tasks[progress.task], advance=1, step=progress.step)
+
+    with bars:
+        yield step
+        for task in tasks.values():
+            bars.update(task, step="")
+
+
+def _run_range(first: dt.date, last: dt.date, reextract: bool) -> None:
+    from oms_pipeline.calendar import window_between
+    from oms_pipeline.instance import prepare_dagster_home
+
+    settings = get_settings()
+    window = window_between(first, last, settings)
+    prepare_dagster_home(settings)
+
+    from oms_pipeline.automation import DAILY_JOB, run_job
+    from oms_pipeline.definitions import defs
+
+    with progress_bars() as step, listening(step):
+        report = run_job(defs, DAILY_JOB, window, {"raw": {"reextract": True}} if reextract else None)
+    _show_reports([report])
+
+
+def _show_reports(reports: list[Any]) -> None:
+    from oms_pipeline.demo import reports_table
+
+    for report in reports:
+        if report.error is not None:
+            raise OmsError(report.error)
+    console.print(reports_table(reports))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
+

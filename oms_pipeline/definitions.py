@@ -1,0 +1,80 @@
+"""Assembly only: settings, contract and rooms become Dagster definitions. Nothing here computes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from oms_pipeline import automation, sample
+from oms_pipeline.contract import load_contract
+from oms_pipeline.external import external_assets
+from oms_pipeline.raw import FolderStore, RawZone, raw_assets
+from oms_pipeline.settings import Settings, get_settings
+from oms_pipeline.source import PostgresSource
+from oms_pipeline.transform import DbtProjectFiles, transform_assets
+from oms_pipeline.warehouse import DuckDBWarehouse, Warehouse
+
+
+def make_source(settings: Settings) -> PostgresSource:
+    """The OMS database; starts the sample OMS's server where that is the source."""
+    return PostgresSource(
+        dsn=settings.source_url or sample.start(settings.sample_dir),
+        schema=settings.source_schema,
+        statement_timeout=settings.statement_timeout,
+        overlap=settings.overlap,
+    )
+
+
+def make_raw_zone(settings: Settings) -> RawZone:
+    """The raw zone."""
+    return RawZone(FolderStore(Path(settings.raw_url)))
+
+
+def make_warehouse(settings: Settings) -> Warehouse:
+    """The profile's warehouse."""
+    return DuckDBWarehouse(settings.duckdb_path, make_raw_zone(settings), settings.lock_timeout)
+
+
+def make_dbt_project(settings: Settings) -> DbtProjectFiles:
+    """The dbt project, with the profile's variables."""
+    return DbtProjectFiles(
+        settings.dbt_dir, {"OMS_PROFILE": settings.profile, **make_warehouse(settings).dbt_environment()}
+    )
+
+
+def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """The whole graph for one set of settings.
+
+    Args:
+        settings: The environment.
+        resource_overrides: Resources to use instead of the profile's own.
+    """
+    contract = load_contract()
+    project = make_dbt_project(settings)
+    warehouse = make_warehouse(settings)
+    daily, rebuild = automation.jobs(settings)
+    weekly = automation.weekly_full_check(project)
+    return dg.Definitions(
+        assets=dg.with_source_code_references(
+            [
+                raw_assets(settings, contract),
+                external_assets(settings, contract, warehouse.kind),
+                transform_assets(settings, contract, project),
+            ]
+        ),
+        jobs=[daily, rebuild, weekly],
+        schedules=automation.schedules(settings, daily, weekly),
+        # One process per run: a process per step costs four times the work of a day.
+        executor=dg.in_process_executor,
+        resources={
+            # Made when a step first asks for it: nothing connects to the source while definitions load.
+            "source": dg.ResourceDefinition(lambda _: make_source(settings)),
+            "raw_zone": make_raw_zone(settings),
+            "warehouse": warehouse,
+            **(resource_overrides or {}),
+        },
+    )
+
+
+defs = build_definitions(get_settings())

@@ -1,0 +1,41 @@
+"""The errors a user meets. Every message is one line that says what is wrong and what to do next."""
+
+
+class OmsError(Exception):
+    """Something the user can mend; its text is a sentence and the next step. Shown without a traceback."""
+
+
+class SettingsError(OmsError):
+    """An environment variable is missing or cannot be understood."""
+
+
+class CalendarError(OmsError):
+    """A day that has no partition: before the start, in the future, or a range the wrong way round."""
+
+
+class ContractError(OmsError):
+    """The contract file itself is wrong."""
+
+
+class SourceError(OmsError):
+    """The OMS database cannot be read as the contract says."""
+
+
+class TransientSourceError(SourceError):
+    """The OMS database did not answer this time; the same call may succeed later."""
+
+
+class RawZoneError(OmsError):
+    """The raw zone cannot be written, or what it holds is not what its manifest says."""
+
+
+class TransientRawZoneError(RawZoneError):
+    """The raw zone did not answer this time; the same call may succeed later."""
+
+
+class WarehouseError(OmsError):
+    """The warehouse cannot be reached, or holds something else than was asked for."""
+
+
+class TransformError(OmsError):
+    """A dbt model or test failed; nothing was changed."""

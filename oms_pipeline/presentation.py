@@ -1,0 +1,51 @@
+"""How assets show themselves in Dagster's UI: column schemas, row previews, counts. Reads no data itself."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import dagster as dg
+import pyarrow as pa
+
+from oms_pipeline.contract import Table
+
+OWNER: Final = "team:data"
+PREVIEW_ROWS: Final = 5
+HIDDEN: Final = "•••"
+
+
+def column_schema(columns: Iterable[tuple[str, str, str]]) -> dg.TableSchema:
+    """Columns as (name, type, description) for the UI."""
+    return dg.TableSchema([dg.TableColumn(name, type=kind, description=about) for name, kind, about in columns])
+
+
+def contract_schema(table: Table) -> dg.TableSchema:
+    """The column schema of a raw or external table, from the contract."""
+    return column_schema((column.name, column.data_type, column.description) for column in table.columns)
+
+
+def preview(rows: pa.Table, hidden: Sequence[str] = ()) -> dg.MarkdownMetadataValue:
+    """A few rows as a Markdown table.
+
+    Args:
+        rows: The rows, few.
+        hidden: Columns whose values are personal: shown as dots.
+    """
+    frame = rows.to_pandas(types_mapper=None).astype(object)
+    frame = frame.where(frame.notna(), "")
+    for column in hidden:
+        if column in frame:
+            frame[column] = HIDDEN
+    return dg.MetadataValue.md(frame.to_markdown(index=False, disable_numparse=True))
+
+
+def table_metadata(
+    row_count: int | None, rows: pa.Table | None, hidden: Sequence[str] = (), **more: Any
+) -> Mapping[str, Any]:
+    """The metadata every materialisation carries: row count, a preview, and what else is worth seeing."""
+    metadata: dict[str, Any] = {}
+    if row_count is not None:
+        metadata["dagster/row_count"] = row_count
+    metadata.update(more)
+    if rows is not None:
+        metadata["preview"] = preview(rows, hidden)
+    return metadata

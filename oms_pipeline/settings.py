@@ -1,0 +1,204 @@
+"""Every environment variable the project reads, typed, in one place. Reads nothing else and connects to nothing.
+
+`VARIABLES` is the list; the README's table and `.env.example` are checked against it.
+"""
+
+import datetime as dt
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+from dotenv import dotenv_values
+
+from oms_pipeline.errors import SettingsError
+
+PROJECT_DIR: Final = Path(__file__).resolve().parent.parent
+PROFILES: Final = ("local",)
+
+VARIABLES: Final[dict[str, str]] = {
+    "OMS_PROFILE": "Where things live. `local`: a folder and a DuckDB file.",
+    "OMS_SOURCE_URL": "The OMS database, any PostgreSQL DSN. Unset: the sample OMS.",
+    "OMS_SOURCE_SCHEMA": "The schema of the OMS tables.",
+    "OMS_RAW_URL": "The raw zone: a folder, or a `file://` URL.",
+    "OMS_DUCKDB_PATH": "The warehouse file of the `local` profile.",
+    "OMS_TIMEZONE": "The time zone in which a day starts and ends, and of the schedule.",
+    "OMS_START_DATE": "The first day. Its window is open to the past. Unset: the day the sample OMS opened.",
+    "OMS_OVERLAP": "How far before its start a day is re-read where running transactions cannot be seen.",
+    "OMS_SOURCE_STATEMENT_TIMEOUT": "Limit for one statement on the source, and for older transactions to end.",
+    "OMS_LOCK_TIMEOUT": "How long to wait for another process to let go of the warehouse file.",
+    "OMS_HOME": "Where everything without a place of its own lives: sample OMS, Dagster's storage, dbt's target.",
+}
+
+DEFAULTS: Final[dict[str, str]] = {
+    "OMS_PROFILE": "local",
+    "OMS_SOURCE_SCHEMA": "public",
+    "OMS_TIMEZONE": "UTC",
+    "OMS_OVERLAP": "1h",
+    "OMS_SOURCE_STATEMENT_TIMEOUT": "10min",
+    "OMS_LOCK_TIMEOUT": "15min",
+}
+
+SAMPLE_HISTORY_DAYS: Final = 62
+_UNITS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The environment, read once.
+
+    Attributes:
+        profile: One of `PROFILES`.
+        source_url: PostgreSQL DSN, or None for the sample OMS. Never shown: it may hold a password.
+        source_schema: Schema of the OMS tables.
+        raw_url: The raw zone, an absolute folder or URL; `year=…` comes right below it.
+        duckdb_path: Absolute path of the warehouse file.
+        timezone: Time zone of the daily calendar.
+        start_date: First day of the calendar.
+        overlap: How far a window is re-read to the left where running transactions cannot be seen.
+        statement_timeout: Limit for one statement on the source.
+        lock_timeout: Limit for waiting for the warehouse file.
+        home: Folder for everything else.
+    """
+
+    profile: str
+    source_url: str | None = field(repr=False)
+    source_schema: str
+    raw_url: str
+    duckdb_path: Path
+    timezone: ZoneInfo
+    start_date: dt.date
+    overlap: dt.timedelta
+    statement_timeout: dt.timedelta
+    lock_timeout: dt.timedelta
+    home: Path
+
+    @property
+    def uses_sample(self) -> bool:
+        """Whether the source is the sample OMS."""
+        return self.source_url is None
+
+    @property
+    def sample_dir(self) -> Path:
+        """Folder of the sample OMS's embedded PostgreSQL."""
+        return self.home / "sample"
+
+    @property
+    def dbt_dir(self) -> Path:
+        """Folder of dbt's target and logs."""
+        return self.home / "dbt"
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Settings from a mapping of environment variables.
+
+    Raises:
+        SettingsError: A value is missing or cannot be understood; the text names the variable and what it takes.
+    """
+    values = {**DEFAULTS, **{name: value for name in VARIABLES if (value := environ.get(name, "").strip())}}
+    profile = values["OMS_PROFILE"]
+    if profile not in PROFILES:
+        raise SettingsError(f"OMS_PROFILE is '{profile}'. Set it to one of: {', '.join(PROFILES)}.")
+    home = _path(values.get("OMS_HOME", ".oms"))
+    source_url = values.get("OMS_SOURCE_URL")
+    if source_url is not None:
+        _check_dsn(source_url)
+    timezone = _timezone(values["OMS_TIMEZONE"])
+    return Settings(
+        profile=profile,
+        source_url=source_url,
+        source_schema=values["OMS_SOURCE_SCHEMA"],
+        raw_url=_raw_url(values.get("OMS_RAW_URL", str(home / "raw"))),
+        duckdb_path=_path(values.get("OMS_DUCKDB_PATH", str(home / "oms.duckdb"))),
+        timezone=timezone,
+        start_date=_start_date(values.get("OMS_START_DATE"), source_url, home, timezone),
+        overlap=_duration("OMS_OVERLAP", values["OMS_OVERLAP"]),
+        statement_timeout=_duration("OMS_SOURCE_STATEMENT_TIMEOUT", values["OMS_SOURCE_STATEMENT_TIMEOUT"]),
+        lock_timeout=_duration("OMS_LOCK_TIMEOUT", values["OMS_LOCK_TIMEOUT"]),
+        home=home,
+    )
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process: the environment, then the checkout's `.env` for what the environment lacks."""
+    from_file = {name: value for name, value in dotenv_values(PROJECT_DIR / ".env").items() if value is not None}
+    return read_settings({**from_file, **os.environ})
+
+
+def sample_opened_file(home: Path) -> Path:
+    """The file that keeps the sample OMS's first day, so that the calendar needs no database to be drawn."""
+    return home / "sample_opened_on"
+
+
+def describe_dsn(dsn: str) -> str:
+    """A DSN as it may be shown: host, port and database, never user, password or options."""
+    if "://" not in dsn:
+        shown = dict(re.findall(r"(host|port|dbname)\s*=\s*('[^']*'|\S+)", dsn))
+        return f"{shown.get('host', 'localhost')}:{shown.get('port', '5432')}/{shown.get('dbname', '')}"
+    parts = urlsplit(dsn)
+    host = parts.netloc.rpartition("@")[2] or "local socket"
+    return f"{unquote(host)}{parts.path}"
+
+
+def _path(value: str) -> Path:
+    """Relative paths start at the checkout, so that commands mean the same from every folder."""
+    return (PROJECT_DIR / Path(value).expanduser()).resolve()
+
+
+def _raw_url(value: str) -> str:
+    scheme, separator, rest = value.partition("://")
+    if not separator:
+        return str(_path(value))
+    if scheme == "file":
+        return str(_path(unquote(rest)))
+    raise SettingsError(f"OMS_RAW_URL is '{value}'. Set it to a folder, such as /data/raw.")
+
+
+def _check_dsn(dsn: str) -> None:
+    if re.match(r"postgres(ql)?://", dsn):
+        try:
+            _ = urlsplit(dsn).port
+        except ValueError:
+            raise SettingsError(
+                "OMS_SOURCE_URL is not a PostgreSQL DSN: its port is not a number. "
+                "Set it to postgresql://user@host:5432/database."
+            ) from None
+    elif "://" in dsn or not re.match(r"\s*\w+\s*=", dsn):
+        raise SettingsError(
+            "OMS_SOURCE_URL is not a PostgreSQL DSN. "
+            "Set it to postgresql://user@host:5432/database, or host=… dbname=…."
+        )
+
+
+def _timezone(value: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise SettingsError(f"OMS_TIMEZONE is '{value}'. Set it to an IANA name, such as Europe/Berlin.") from None
+
+
+def _duration(name: str, value: str) -> dt.timedelta:
+    match = re.fullmatch(r"(\d+)\s*(s|min|h|d)", value)
+    if match is None:
+        raise SettingsError(f"{name} is '{value}'. Set it to a number and a unit: 90s, 15min, 1h or 1d.")
+    return dt.timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def _start_date(value: str | None, source_url: str | None, home: Path, timezone: ZoneInfo) -> dt.date:
+    if value is not None:
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError:
+            raise SettingsError(f"OMS_START_DATE is '{value}'. Set it to a date, such as 2026-01-31.") from None
+    if source_url is not None:
+        raise SettingsError("OMS_START_DATE is not set. Set it to the first day to load, such as 2026-01-31.")
+    opened = sample_opened_file(home)
+    if opened.exists():
+        return dt.date.fromisoformat(opened.read_text().strip())
+    return dt.datetime.now(timezone).date() - dt.timedelta(days=SAMPLE_HISTORY_DAYS)

@@ -1,0 +1,221 @@
+"""The dbt assets: staging, intermediate and marts of a window, in one dbt invocation and one transaction."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import dagster as dg
+from dagster_dbt import dbt_assets
+
+from oms_pipeline.calendar import Window, partitions_def, window_of_keys
+from oms_pipeline.contract import Table
+from oms_pipeline.errors import OmsError, RawZoneError, TransformError
+from oms_pipeline.presentation import table_metadata
+from oms_pipeline.progress import report
+from oms_pipeline.raw import Manifest, RawZone
+from oms_pipeline.settings import Settings
+from oms_pipeline.transform.lineage import ColumnLineage
+from oms_pipeline.transform.project import DbtProjectFiles
+from oms_pipeline.transform.reconcile import check_registered, check_staged, staged_rows_sql
+from oms_pipeline.transform.runner import NodeResult, run_dbt
+from oms_pipeline.transform.translator import LayerTranslator
+from oms_pipeline.warehouse import RelationFacts, Warehouse, WarehouseSession
+
+# Unit tests need no data, and what looks at all of history belongs to the weekly check.
+NOT_DAILY: Final = "tag:weekly test_type:unit"
+
+
+class TransformConfig(dg.Config):
+    """How to run the models."""
+
+    full_refresh: bool = False
+    """Build every model anew from the raw zone. The partitions must span every landed day."""
+
+
+def transform_assets(
+    settings: Settings, contract: Mapping[str, Table], project: DbtProjectFiles
+) -> dg.AssetsDefinition:
+    """The assets of every dbt model, partitioned by day.
+
+    Args:
+        settings: For the calendar.
+        contract: The OMS tables.
+        project: The dbt project.
+    """
+    manifest = project.manifest
+    translator = LayerTranslator()
+    unique_ids: dict[dg.AssetKey, str] = {
+        translator.get_asset_key(node): unique_id
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] == "model"
+    }
+
+    @dbt_assets(
+        manifest=manifest,
+        exclude=NOT_DAILY,
+        name="transform",
+        dagster_dbt_translator=translator,
+        partitions_def=partitions_def(settings),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def transform(
+        context: dg.AssetExecutionContext,
+        config: TransformConfig,
+        raw_zone: dg.ResourceParam[RawZone],
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> Iterator[Any]:
+        window = window_of_keys(context.partition_keys, settings)
+        selected = {unique_ids[key] for key in context.selected_asset_keys if key in unique_ids}
+        results: list[NodeResult] = []
+
+        def finished(unique_id: str) -> None:
+            report("models and tests", step=unique_id.split(".")[2])
+            context.log.debug("dbt finished %s", unique_id)
+
+        try:
+            landed = _landed_rows(raw_zone, contract, window, config.full_refresh)
+            with warehouse.open(f"transform {window}") as session:
+                registered = session.registered_rows(window)
+                check_registered(
+                    landed, {key: rows for key, rows in registered.items() if key[0] in contract}, str(window)
+                )
+                with session.transaction():
+                    results += run_dbt(
+                        project,
+                        _command(manifest, selected, len(unique_ids), config.full_refresh),
+                        {
+                            **warehouse.dbt_environment(),
+                            "OMS_WINDOW_FROM": window.first.isoformat(),
+                            "OMS_WINDOW_TO": window.end.isoformat(),
+                        },
+                        finished,
+                    )
+                    _refuse_failures(results)
+                    _reconcile_staging(session, contract, manifest, selected, landed)
+                    facts = session.facts([_relation(manifest, unique_id) for unique_id in selected])
+        except OmsError as error:
+            yield from _check_results(context, manifest, translator, results)
+            raise dg.Failure(str(error), allow_retries=False) from error
+
+        lineage = ColumnLineage(manifest, settings.dbt_dir / "lineage")
+        for result in results:
+            if not result.is_test:
+                yield _materialization(context, manifest, translator, result, facts, lineage, window)
+        yield from _check_results(context, manifest, translator, results)
+
+    return transform
+
+
+def _landed_rows(
+    zone: RawZone, contract: Mapping[str, Table], window: Window, full_refresh: bool
+) -> dict[tuple[str, dt.date], int]:
+    """(Table, day) → rows landed, over the window; a full refresh takes the days there are."""
+    if full_refresh:
+        days = zone.days()
+        if not days or days[0] < window.first or days[-1] > window.last:
+            span = f"{days[0]} to {days[-1]}" if days else "nothing"
+            raise RawZoneError(
+                f"A full refresh of {window} would lose days: the raw zone holds {span}. Run: oms rebuild"
+            )
+    else:
+        days = window.days
+    manifests: list[Manifest] = []
+    for day in days:
+        manifest = zone.manifest(day)
+        if manifest is None:
+            raise RawZoneError(f"{day} is not in the raw zone. Run: oms backfill --from {day} --to {day}")
+        manifests.append(manifest)
+    return {
+        (file.table, manifest.day): file.rows
+        for manifest in manifests
+        for file in manifest.files.values()
+        if file.table in contract
+    }
+
+
+def _command(manifest: Mapping[str, Any], selected: set[str], all_models: int, full_refresh: bool) -> list[str]:
+    command = ["build", "--exclude", *NOT_DAILY.split()]
+    if len(selected) < all_models:
+        command += ["--select", *sorted(manifest["nodes"][unique_id]["name"] for unique_id in selected)]
+    if full_refresh:
+        command += ["--full-refresh"]
+    return command
+
+
+def _refuse_failures(results: Sequence[NodeResult]) -> None:
+    failed = [result for result in results if not result.succeeded and not result.skipped]
+    if failed:
+        first = failed[0]
+        others = f" ({len(failed) - 1} more failed)" if len(failed) > 1 else ""
+        raise TransformError(
+            f"{first.name}: {first.message}{others}. Nothing was changed; correct the data or the model, run it again."
+        )
+
+
+def _reconcile_staging(
+    session: WarehouseSession,
+    contract: Mapping[str, Table],
+    manifest: Mapping[str, Any],
+    selected: set[str],
+    landed: Mapping[tuple[str, dt.date], int],
+) -> None:
+    names = {manifest["nodes"][unique_id]["name"] for unique_id in selected}
+    tables = [table for table in contract if f"stg_oms__{table}" in names]
+    if tables:
+        rows = session.query(staged_rows_sql(tables)).to_pylist()
+        check_staged(landed, {row["table_name"]: row["row_count"] for row in rows})
+
+
+def _materialization(
+    context: dg.AssetExecutionContext,
+    manifest: Mapping[str, Any],
+    translator: LayerTranslator,
+    result: NodeResult,
+    facts: Mapping[str, RelationFacts],
+    lineage: ColumnLineage,
+    window: Window,
+) -> dg.MaterializeResult[Any]:
+    node = manifest["nodes"][result.unique_id]
+    found = facts[_relation(manifest, result.unique_id)]
+    columns = {relation: tuple(fact.preview.column_names) for relation, fact in facts.items()}
+    columns |= {
+        f"external.{source['name']}": tuple(source["columns"]) for source in manifest["sources"].values()
+    }
+    column_lineage = lineage.of(result.unique_id, result.compiled, columns)
+    hidden = [column["name"] for column in node["columns"].values() if column.get("meta", {}).get("pii")]
+    more: dict[str, Any] = {"window": str(window), "seconds": round(result.seconds, 3)}
+    if column_lineage is not None:
+        more["dagster/column_lineage"] = column_lineage
+    return dg.MaterializeResult(
+        asset_key=translator.get_asset_key(node), metadata=table_metadata(found.rows, found.preview, hidden, **more)
+    )
+
+
+def _check_results(
+    context: dg.AssetExecutionContext,
+    manifest: Mapping[str, Any],
+    translator: LayerTranslator,
+    results: Sequence[NodeResult],
+) -> Iterator[dg.AssetCheckResult]:
+    selected = context.selected_asset_check_keys
+    for result in results:
+        if not result.is_test or result.skipped:
+            continue
+        test = manifest["nodes"][result.unique_id]
+        attached = test.get("attached_node")
+        if attached is None:
+            continue
+        key = dg.AssetCheckKey(translator.get_asset_key(manifest["nodes"][attached]), test["name"])
+        if key in selected:
+            yield dg.AssetCheckResult(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=result.succeeded,
+                metadata={"failing_rows": result.failures or 0, "seconds": round(result.seconds, 3)},
+                description=result.message or None,
+            )
+
+
+def _relation(manifest: Mapping[str, Any], unique_id: str) -> str:
+    node = manifest["nodes"][unique_id]
+    return f"{node['schema']}.{node['name']}"

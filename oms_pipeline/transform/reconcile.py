@@ -1,0 +1,52 @@
+"""Holds what was staged against what was landed. Pure; the session is asked one question."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import datetime as dt
+
+from oms_pipeline.errors import WarehouseError
+
+
+def staged_rows_sql(tables: Sequence[str]) -> str:
+    """One query that counts every staging table."""
+    counts = [f"select '{table}' as table_name, count(*) as row_count from staging.stg_oms__{table}" for table in tables]
+    return " union all ".join(counts)
+
+
+def check_registered(
+    landed: Mapping[tuple[str, dt.date], int], registered: Mapping[tuple[str, dt.date], int], window: str
+) -> None:
+    """Every landed file must be registered with the rows it was landed with, and no other file.
+
+    Raises:
+        WarehouseError: They differ; the text names the first difference and the next step.
+    """
+    for table, day in sorted(landed.keys() | registered.keys()):
+        expected, found = landed.get((table, day)), registered.get((table, day))
+        if expected != found:
+            raise WarehouseError(
+                f"external.{table} has {_rows(found)} registered for {day}, {_rows(expected)} landed. "
+                f"Register it again: materialise the external layer for {window}."
+            )
+
+
+def check_staged(landed: Mapping[tuple[str, dt.date], int], staged: Mapping[str, int]) -> None:
+    """Every landed row must be staged, before anything is deduplicated.
+
+    Raises:
+        WarehouseError: They differ; names table, expected and found.
+    """
+    expected: Counter[str] = Counter()
+    for (table, _), rows in landed.items():
+        expected[table] += rows
+    for table, found in staged.items():
+        if found != expected[table]:
+            raise WarehouseError(
+                f"staging.stg_oms__{table} holds {found} rows, {expected[table]} were landed. Nothing was changed; "
+                "check the staging model for a filter or join, then run the day again."
+            )
+
+
+def _rows(count: int | None) -> str:
+    return "nothing" if count is None else f"{count} rows"

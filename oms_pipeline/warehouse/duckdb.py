@@ -1,0 +1,285 @@
+"""The `local` profile's warehouse: a DuckDB file. Only one process can hold it, which is the critical section."""
+
+import datetime as dt
+import hashlib
+import logging
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import duckdb
+import pyarrow as pa
+
+from oms_pipeline.calendar import Window
+from oms_pipeline.contract import Table
+from oms_pipeline.errors import WarehouseError
+from oms_pipeline.presentation import PREVIEW_ROWS
+from oms_pipeline.raw import Manifest, RawZone
+from oms_pipeline.warehouse import dbt_duckdb
+from oms_pipeline.warehouse.base import LAYERS, RegisteredDay, RelationFacts
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS: Final = 0.1
+_DUCKDB_TYPES: Final = {"text": "varchar"}
+
+REGISTERED_FILES: Final = """
+create table if not exists external.registered_files (
+    table_name varchar not null,
+    landed_on date not null,
+    path varchar not null,
+    row_count bigint not null,
+    byte_count bigint not null,
+    sha256 varchar not null,
+    extracted_at timestamptz not null,
+    registered_at timestamptz not null
+)
+"""
+
+
+@dataclass(frozen=True)
+class DuckDBWarehouse:
+    """A DuckDB file over a raw zone.
+
+    Attributes:
+        path: The file; made when first opened.
+        zone: The raw zone whose files it reads.
+        lock_timeout: How long to wait for another process to let go of the file.
+    """
+
+    path: Path
+    zone: RawZone
+    lock_timeout: dt.timedelta
+    kind: ClassVar[str] = "duckdb"
+
+    @contextmanager
+    def open(self, purpose: str) -> Iterator["DuckDBSession"]:
+        """Waits until no other process has the file open, then holds it.
+
+        Raises:
+            WarehouseError: Another process keeps it for longer than `lock_timeout`, or the file cannot be opened.
+        """
+        with self._connect(purpose, read_only=False) as connection:
+            for schema in LAYERS:
+                connection.execute(f"create schema if not exists {schema}")
+            connection.execute(REGISTERED_FILES)
+            yield DuckDBSession(self, connection)
+
+    def read(self, sql: str) -> list[dict[str, Any]]:
+        """Rows of one SELECT; empty where the file or the table does not exist yet."""
+        if not self.path.exists():
+            return []
+        with self._connect("read", read_only=True) as connection:
+            try:
+                return _rows(connection.execute(sql).to_arrow_table())
+            except duckdb.CatalogException:
+                return []
+
+    def layer_rows(self) -> dict[str, int]:
+        """Layer → rows in its tables; views hold none."""
+        tables = self.read("select schema_name, table_name from duckdb_tables() order by all")
+        counts = [
+            f"select '{table['schema_name']}' as layer, count(*) as row_count"
+            f" from {table['schema_name']}.{table['table_name']}"
+            for table in tables
+        ]
+        rows: dict[str, int] = {}
+        for row in self.read(" union all ".join(counts)) if counts else []:
+            rows[row["layer"]] = rows.get(row["layer"], 0) + row["row_count"]
+        return rows
+
+    def dbt_environment(self) -> Mapping[str, str]:
+        """The path, for dbt's profile."""
+        return {"OMS_DUCKDB_PATH": str(self.path)}
+
+    @contextmanager
+    def _connect(self, purpose: str, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        connection = self._wait_for_file(purpose, read_only)
+        try:
+            connection.execute("set TimeZone = 'UTC'")
+            yield connection
+        finally:
+            connection.close()
+
+    def _wait_for_file(self, purpose: str, read_only: bool) -> duckdb.DuckDBPyConnection:
+        started = time.monotonic()
+        told = False
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unusable(str(error.strerror)) from error
+        while True:
+            try:
+                return duckdb.connect(str(self.path), read_only=read_only)
+            except duckdb.IOException as error:
+                holder = re.search(r"Conflicting lock is held in (.+?)(?: by user|\.|$)", str(error))
+                if holder is None:
+                    raise self._unusable(str(error).splitlines()[0]) from error
+                if time.monotonic() - started >= self.lock_timeout.total_seconds():
+                    raise WarehouseError(
+                        f"{self.path} is held by {holder[1]}; waited {self.lock_timeout} to {purpose}. "
+                        "Close that program, or wait for its run to end, and try again."
+                    ) from error
+                if not told:
+                    log.info("Waiting to %s: %s is held by %s", purpose, self.path, holder[1])
+                    told = True
+                time.sleep(_POLL_SECONDS)
+            except duckdb.Error as error:
+                raise self._unusable(str(error).splitlines()[0]) from error
+
+    def _unusable(self, reason: str) -> WarehouseError:
+        return WarehouseError(
+            f"The warehouse {self.path} cannot be opened: {reason}. "
+            "Make it a writable DuckDB file, or set OMS_DUCKDB_PATH to another place."
+        )
+
+
+class DuckDBSession:
+    """The open file."""
+
+    def __init__(self, warehouse: DuckDBWarehouse, connection: duckdb.DuckDBPyConnection) -> None:
+        self._warehouse = warehouse
+        self._connection = connection
+
+    def register(self, manifests: Sequence[Manifest], contract: Mapping[str, Table]) -> list[RegisteredDay]:
+        """Registers the files of landed days, and makes the views over all registered files.
+
+        Args:
+            manifests: Landed days.
+            contract: The tables; a file of a table that is no longer in it is left out.
+
+        Returns:
+            What the warehouse finds in the files, one entry per table and day.
+
+        Raises:
+            WarehouseError: A file cannot be read; nothing has been registered then.
+        """
+        zone = self._warehouse.zone
+        files = [(manifest.day, file) for manifest in manifests for file in manifest.files.values()]
+        files = [(day, file) for day, file in files if file.table in contract]
+        registration = pa.table(
+            {
+                "table_name": [file.table for _, file in files],
+                "landed_on": pa.array([day for day, _ in files], pa.date32()),
+                "path": [zone.url(file) for _, file in files],
+                "row_count": pa.array([file.rows for _, file in files], pa.int64()),
+                "byte_count": pa.array([file.bytes for _, file in files], pa.int64()),
+                "sha256": [file.sha256 for _, file in files],
+                "extracted_at": pa.array([file.extracted_at for _, file in files], pa.timestamp("us", tz="UTC")),
+            }
+        )
+        days = pa.table({"day": pa.array([manifest.day for manifest in manifests], pa.date32())})
+        found = self._rows_in_files(registration)
+        with self.transaction():
+            self._connection.register("registration", registration)
+            self._connection.register("landed_days", days)
+            self._connection.execute(
+                "delete from external.registered_files where landed_on in (select day from landed_days)"
+            )
+            self._connection.execute(
+                "insert into external.registered_files by name"
+                " select *, current_timestamp as registered_at from registration"
+            )
+            self._connection.unregister("registration")
+            self._connection.unregister("landed_days")
+            self._make_views({file.table for _, file in files}, contract)
+        return found
+
+    def registered_rows(self, window: Window) -> dict[tuple[str, dt.date], int]:
+        """(Table, day) → rows registered, for the days of a window."""
+        result = self._connection.execute(
+            "select table_name, landed_on, row_count from external.registered_files"
+            " where landed_on >= ? and landed_on < ?",
+            [window.first, window.end],
+        )
+        return {(table, day): rows for table, day, rows in result.fetchall()}
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One transaction around everything inside, dbt's work included."""
+        self._connection.execute("begin transaction")
+        try:
+            with dbt_duckdb.on_connection(self._connection):
+                yield
+        except BaseException:
+            self._connection.rollback()
+            raise
+        self._connection.commit()
+
+    def facts(self, relations: Sequence[str]) -> dict[str, RelationFacts]:
+        """Row counts (of tables; counting a view would run it) and the first rows."""
+        views = {f"{schema}.{name}" for schema, name in self._fetch("select schema_name, view_name from duckdb_views()")}
+        return {
+            relation: RelationFacts(
+                rows=None if relation in views else self._fetch(f"select count(*) from {relation}")[0][0],
+                preview=self.query(f"select * from {relation} limit {PREVIEW_ROWS}"),
+            )
+            for relation in relations
+        }
+
+    def query(self, sql: str) -> pa.Table:
+        """Runs one SELECT."""
+        return self._connection.execute(sql).to_arrow_table()
+
+    def _fetch(self, sql: str) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self._connection.execute(sql).fetchall()
+        return rows
+
+    def _rows_in_files(self, registration: pa.Table) -> list[RegisteredDay]:
+        paths = registration.column("path").to_pylist()
+        if not paths:
+            return []
+        try:
+            counted = dict(
+                self._connection.execute(
+                    "select file_name, num_rows from parquet_file_metadata(?)", [paths]
+                ).fetchall()
+            )
+        except duckdb.Error as error:
+            raise WarehouseError(
+                f"A landed file cannot be read: {str(error).splitlines()[0]}. "
+                "Restore it from a backup, or read its day anew: oms run --day D --reextract"
+            ) from error
+        return [
+            RegisteredDay(row["table_name"], row["landed_on"], counted[row["path"]]) for row in registration.to_pylist()
+        ]
+
+    def _make_views(self, tables: set[str], contract: Mapping[str, Table]) -> None:
+        """Makes the views people query; making one reads a footer of every file, so only when its text has changed."""
+        made = dict(self._fetch("select view_name, comment from duckdb_views() where schema_name = 'external'"))
+        for name in sorted(tables):
+            sql = external_view(contract[name], self._warehouse.zone.store.url(""))
+            mark = f"Definition {hashlib.sha256(sql.encode()).hexdigest()[:16]}"
+            if made.get(name) != mark:
+                self._connection.execute(sql)
+                self._connection.execute(f"comment on view external.{name} is '{mark}'")
+
+
+def external_view(table: Table, raw_root: str) -> str:
+    """The view over all registered files of a table, pruned by a filter on `landed_on`.
+
+    Columns are the contract's: a file that lacks one shows NULL, a column the contract does not know is not shown.
+    """
+    columns = [(column.name, _DUCKDB_TYPES.get(column.data_type, column.data_type)) for column in table.columns]
+    typed = ", ".join(f'cast(null as {data_type}) as "{name}"' for name, data_type in columns)
+    names = ", ".join(f'"{name}"' for name, _ in columns)
+    glob = f"{raw_root.rstrip('/')}/year=*/month=*/day=*/{table.name}/*.parquet".replace("'", "''")
+    return (
+        f"create or replace view external.{table.name} as select {names}, _extracted_at, landed_on from ("
+        f"select {typed}, cast(null as timestamptz) as _extracted_at, cast(null as date) as landed_on where false"
+        " union all by name"
+        " select * exclude (filename), make_date(year, month, day) as landed_on"
+        f" from read_parquet('{glob}', union_by_name = true, filename = true, hive_partitioning = true,"
+        " hive_types = {'year': integer, 'month': integer, 'day': integer})"
+        " where filename in ("
+        f"select path from external.registered_files where table_name = '{table.name}'))"
+    )
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
