@@ -144,7 +144,9 @@ def check() -> None:
         make_warehouse(settings),
         make_dbt_project(settings),
     ):
-        console.print(f"{signs[finding.level]} {finding.part}: {_escaped(finding.text)}", highlight=False, soft_wrap=True)
+        console.print(
+            f"{signs[finding.level]} {finding.part}: {_escaped(finding.text)}", highlight=False, soft_wrap=True
+        )
         failed |= finding.level is Level.FAILED
     sys.exit(1 if failed else 0)
 
@@ -250,4 +252,3 @@ def _show_reports(reports: list[Any]) -> None:
 
 def _escaped(text: str) -> str:
     return text.replace("[", r"\[")
-

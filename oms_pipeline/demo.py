@@ -97,7 +97,9 @@ def run_demo(settings: Settings, orders_per_day: int, step: Callable[[Progress],
 
     newest = yesterday(settings)
     first_daily = newest - dt.timedelta(days=DAILY_RUNS - 1)
-    windows = [window_between(day, day, settings) for day in Window(first_daily, today(settings), settings.timezone).days]
+    windows = [
+        window_between(day, day, settings) for day in Window(first_daily, today(settings), settings.timezone).days
+    ]
     if settings.start_date < first_daily:
         windows.insert(0, window_between(settings.start_date, first_daily - dt.timedelta(days=1), settings))
     reports = []
@@ -109,9 +111,7 @@ def run_demo(settings: Settings, orders_per_day: int, step: Callable[[Progress],
                 raise OmsError(report.error)
             reports.append(report)
     warehouse = make_warehouse(settings)
-    return DemoOutcome(
-        reports, warehouse.read(HEADLINES), warehouse.read(RATES.format(today=today(settings)))[0]
-    )
+    return DemoOutcome(reports, warehouse.read(HEADLINES), warehouse.read(RATES.format(today=today(settings)))[0])
 
 
 def reports_table(reports: Sequence[Any]) -> Table:

@@ -11,6 +11,7 @@ import dagster as dg
 from oms_pipeline.calendar import Window
 
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+PARTITION_TAG: Final = "dagster/partition"
 RANGE_START_TAG: Final = "dagster/asset_partition_range_start"
 RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 
@@ -61,10 +62,10 @@ def run_job(
     """
     started = dt.datetime.now(dt.UTC)
     tags: dict[str, str] = {}
-    if window is not None:
+    if window is not None and window.first == window.last:
+        tags = {PARTITION_TAG: window.first.isoformat()}
+    elif window is not None:
         tags = {RANGE_START_TAG: window.first.isoformat(), RANGE_END_TAG: window.last.isoformat()}
-        if window.first == window.last:
-            tags["dagster/partition"] = window.first.isoformat()
     with dg.DagsterInstance.get() as instance:
         result = definitions.resolve_job_def(job).execute_in_process(
             run_config={**_QUIET, "ops": {name: {"config": values} for name, values in (config or {}).items()}},

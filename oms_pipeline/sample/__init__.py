@@ -1,6 +1,6 @@
 """A simulated order management system on a real, embedded PostgreSQL: for the demo and the tests. Never used in production."""
 
+from .business import Business, add_column, create_schema, fat_day, open_business, simulate, state
 from .server import start
-from .business import Business, create_schema, open_business, simulate, state
 
-__all__ = ["Business", "create_schema", "open_business", "simulate", "start", "state"]
+__all__ = ["Business", "add_column", "create_schema", "fat_day", "open_business", "simulate", "start", "state"]

@@ -151,8 +151,13 @@ where is_draft;
 
 -- 2. Drafts are deleted for good, or placed.
 
-delete from orders as o using oms_sample.take('drop draft') as due
-where o.order_id = due.subject_id and o.status = 'draft';
+with dropped as (
+    delete from orders as o using oms_sample.take('drop draft') as due
+    where o.order_id = due.subject_id and o.status = 'draft'
+    returning o.order_id
+)
+
+delete from order_items as i using dropped as d where i.order_id = d.order_id;
 
 create temp table placed on commit drop as
 select order_id, moment from new_orders where not is_draft;
@@ -192,7 +197,7 @@ from placed as p,
     lateral (
         select
             case
-                when oms_sample.chance('fate', p.order_id) < 0.011 then 'cancelled at once'
+                when oms_sample.chance('fate', p.order_id) < 0.008 then 'cancelled at once'
                 when oms_sample.chance('fate', p.order_id) < 0.030 then 'cancelled unpaid'
                 when oms_sample.chance('fate', p.order_id) < 0.045 then 'cancelled paid'
                 when oms_sample.chance('fate', p.order_id) < 0.055 then 'cancelled packed'
@@ -223,8 +228,8 @@ from placed as p,
             f.fate in ('cancelled packed', 'kept')
         ),
         ('cancel', least(p.moment + oms_sample.days(0.02 * oms_sample.chance('cancelled after', p.order_id)), timestamptz '{end}' - interval '100 microseconds'), f.fate = 'cancelled at once'),
-        ('cancel', p.moment + oms_sample.days(0.2 + 1.5 * oms_sample.chance('cancelled after', p.order_id)), f.fate = 'cancelled unpaid'),
-        ('cancel', p.moment + oms_sample.days(c.paid + 0.1 * oms_sample.chance('cancelled after', p.order_id)), f.fate = 'cancelled paid'),
+        ('cancel', p.moment + oms_sample.days(0.5 + 1.5 * oms_sample.chance('cancelled after', p.order_id)), f.fate = 'cancelled unpaid'),
+        ('cancel', p.moment + oms_sample.days(c.paid + 0.5 + oms_sample.chance('cancelled after', p.order_id)), f.fate = 'cancelled paid'),
         ('cancel', p.moment + oms_sample.days(w.processed + 0.3), f.fate = 'cancelled packed')
     ) as plan (task, due_at, is_planned)
 where plan.is_planned;
@@ -275,10 +280,11 @@ select
     r.order_id, 1 + coalesce((select max(i.line_no) from order_items as i where i.order_id = r.order_id), 0), c.product_id, 1, p.unit_price,
     oms_sample.convert(c.unit_cost, c.currency, r.currency, 4),
     round(p.unit_price * oms_sample.tax_rate(s.country), oms_sample.decimals(r.currency)), r.moment, r.moment
-from (select distinct on (order_id) * from revised where task = 'add line' order by order_id, moment) as r
+from revised as r
 inner join stores as s using (store_id)
 inner join catalogue as c on c.n = 1 + floor((select count(*) from catalogue) * oms_sample.chance('added product', r.order_id))::integer,
-    lateral (select oms_sample.convert(c.retail_price, c.currency, r.currency, oms_sample.decimals(r.currency)) as unit_price) as p;
+    lateral (select oms_sample.convert(c.retail_price, c.currency, r.currency, oms_sample.decimals(r.currency)) as unit_price) as p
+where r.task = 'add line';
 
 update orders as o
 set discount_total = t.discounts, tax_total = t.taxes, grand_total = t.goods - t.discounts + o.shipping_total + t.taxes,
@@ -519,7 +525,7 @@ select plan.task, d.updated_at + oms_sample.days(plan.after), d.order_id
 from done as d,
     lateral (
         values
-        ('return', 1 + 22 * oms_sample.chance('returned after', d.order_id), oms_sample.chance('returned', d.order_id) < 0.12),
+        ('return', 1 + 25 * oms_sample.chance('returned after', d.order_id), oms_sample.chance('returned', d.order_id) < 0.12),
         ('return', 5 + 22 * oms_sample.chance('returned again after', d.order_id), oms_sample.chance('returned', d.order_id) < 0.012),
         ('give goodwill', 3 + 30 * oms_sample.chance('goodwill after', d.order_id), oms_sample.chance('goodwill', d.order_id) < 0.015)
     ) as plan (task, after, is_planned)
@@ -538,7 +544,7 @@ with requested as (
         due.subject_id, l.line_no, 1 + floor(l.kept * oms_sample.chance('units back', due.subject_id * 100 + l.line_no))::integer,
         oms_sample.pick('return reason', due.subject_id * 100 + l.line_no, array['too small', 'too large', 'damaged', 'not as described', 'changed mind']),
         'requested', due.moment, due.moment, due.moment
-    from oms_sample.take('return') as due,
+    from (select distinct on (subject_id) * from oms_sample.take('return') order by subject_id, moment) as due,
         lateral (
             select i.line_no, i.quantity - i.cancelled_quantity as kept
             from order_items as i
@@ -547,7 +553,7 @@ with requested as (
             order by oms_sample.chance('line back', i.order_id * 100 + i.line_no)
             limit 1
         ) as l
-    order by due.subject_id, due.moment
+    order by due.subject_id
     returning return_id, requested_at
 )
 

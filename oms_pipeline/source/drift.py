@@ -45,9 +45,7 @@ def check_columns(
             if column.name not in columns:
                 problems.append(f"{table.name}.{column.name} is missing, expected {column.data_type}")
             elif not fits(columns[column.name], column.data_type):
-                problems.append(
-                    f"{table.name}.{column.name} is {columns[column.name]}, expected {column.data_type}"
-                )
+                problems.append(f"{table.name}.{column.name} is {columns[column.name]}, expected {column.data_type}")
     if problems:
         raise SourceError(
             f"The OMS does not match the contract: {'; '.join(problems)}. "

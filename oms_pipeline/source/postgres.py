@@ -86,7 +86,7 @@ class PostgresSource:
                 f"The OMS at {place} took longer than {self.statement_timeout} to {what}. "
                 "Check the indexes with: oms check; or raise OMS_SOURCE_STATEMENT_TIMEOUT."
             )
-        if state.startswith("28") or "authentication failed" in reason or "does not exist" in reason and not state:
+        if state.startswith("28") or "authentication failed" in reason or ("does not exist" in reason and not state):
             return SourceError(f"The OMS at {place} refused the login: {reason}. Correct OMS_SOURCE_URL.")
         if state == "42501":
             return SourceError(f"The OMS at {place} does not let this role {what}: {reason}. Grant it SELECT.")
@@ -121,7 +121,9 @@ class SourceSession:
     def columns(self) -> dict[str, dict[str, str]]:
         """Table name → column name → PostgreSQL type, of every table in the OMS schema."""
         found: dict[str, dict[str, str]] = {}
-        for row in self.execute(queries.COLUMNS.format(schema=queries.literal(self._source.schema)), "list its columns"):
+        for row in self.execute(
+            queries.COLUMNS.format(schema=queries.literal(self._source.schema)), "list its columns"
+        ):
             found.setdefault(row["table_name"], {})[row["column_name"]] = row["data_type"]
         return found
 

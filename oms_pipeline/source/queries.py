@@ -119,9 +119,7 @@ def select_window(
 
 def create_index(table: Table, schema: str) -> str:
     """The DDL of the index that a table's window is read by; CONCURRENTLY does not block the OMS."""
-    return (
-        f"create index concurrently on {quoted(schema)}.{quoted(table.name)} ({quoted(table.cursor)})"
-    )
+    return f"create index concurrently on {quoted(schema)}.{quoted(table.name)} ({quoted(table.cursor)})"
 
 
 def _list(columns: Sequence[str], relation: str | None = None) -> str:

@@ -178,9 +178,7 @@ def _materialization(
     node = manifest["nodes"][result.unique_id]
     found = facts[_relation(manifest, result.unique_id)]
     columns = {relation: tuple(fact.preview.column_names) for relation, fact in facts.items()}
-    columns |= {
-        f"external.{source['name']}": tuple(source["columns"]) for source in manifest["sources"].values()
-    }
+    columns |= {f"external.{source['name']}": tuple(source["columns"]) for source in manifest["sources"].values()}
     column_lineage = lineage.of(result.unique_id, result.compiled, columns)
     hidden = [column["name"] for column in node["columns"].values() if column.get("meta", {}).get("pii")]
     more: dict[str, Any] = {"window": str(window), "seconds": round(result.seconds, 3)}

@@ -50,11 +50,11 @@ class DbtProjectFiles:
     def parsed(self) -> Any:
         """The parsed project as dbt's own object, so that a run needs no parsing."""
         from dbt.contracts.graph.manifest import Manifest
-        from dbt.parser.manifest import extended_msgpack_decoder
+        from dbt.parser.manifest import extended_mashumuro_decoder
 
         self._parse_if_changed()
         packed = (self.target_dir / "partial_parse.msgpack").read_bytes()
-        parsed = Manifest.from_msgpack(packed, decoder=extended_msgpack_decoder)
+        parsed = Manifest.from_msgpack(packed, decoder=extended_mashumuro_decoder)
         parsed.build_flat_graph()
         return parsed
 

@@ -86,6 +86,7 @@ def run_dbt(
             compiled=getattr(result.node, "compiled_code", None) or "",
         )
         for result in outcome.result.results
+        if result.node.resource_type != "operation"
     ]
 
 

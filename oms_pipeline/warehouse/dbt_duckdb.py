@@ -4,7 +4,6 @@ dbt-duckdb opens one cursor per model, and a cursor is a transaction of its own:
 last test fails, would leave half a day in the marts. With one connection for all models a day is one transaction.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,10 +13,7 @@ import duckdb
 
 @contextmanager
 def on_connection(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Makes dbt-duckdb use `connection` while the block runs.
-
-    dbt's profile must set `disable_transactions` (it then neither begins nor commits) and one thread.
-    """
+    """Makes dbt-duckdb use `connection` while the block runs. The profile must have one thread."""
     from dbt.adapters.duckdb import environments
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
@@ -45,27 +41,26 @@ def _shared_environment(credentials: Any, connection: duckdb.DuckDBPyConnection)
 
 
 class SharedHandle:
-    """The one connection as dbt sees it: closing it does nothing, and after a rollback it refuses to go on."""
-
-    _failed: str | None = None
-    _lock = threading.Lock()
+    """The one connection as dbt sees it; beginning, committing, rolling back and closing belong to whoever opened it."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
     def cursor(self) -> "SharedHandle":
-        """dbt's cursor: the connection itself."""
+        """What dbt executes on: the connection itself."""
         return self
 
     def execute(self, sql: str, bindings: Any = None) -> Any:
-        """Runs one statement."""
+        """Runs one statement, unless it would begin or end a transaction."""
+        if sql.strip().upper() in ("BEGIN", "COMMIT"):
+            return self
         return self._connection.execute(sql) if bindings is None else self._connection.execute(sql, bindings)
 
     def rollback(self) -> None:
-        """Left to whoever began the transaction: DuckDB itself refuses every further statement after an error."""
+        """Does nothing: after an error DuckDB refuses every further statement until the owner rolls back."""
 
     def close(self) -> None:
-        """Left to whoever opened the connection."""
+        """Does nothing: the owner closes the connection."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)

@@ -212,7 +212,9 @@ class DuckDBSession:
 
     def facts(self, relations: Sequence[str]) -> dict[str, RelationFacts]:
         """Row counts (of tables; counting a view would run it) and the first rows."""
-        views = {f"{schema}.{name}" for schema, name in self._fetch("select schema_name, view_name from duckdb_views()")}
+        views = {
+            f"{schema}.{name}" for schema, name in self._fetch("select schema_name, view_name from duckdb_views()")
+        }
         return {
             relation: RelationFacts(
                 rows=None if relation in views else self._fetch(f"select count(*) from {relation}")[0][0],
@@ -235,9 +237,7 @@ class DuckDBSession:
             return []
         try:
             counted = dict(
-                self._connection.execute(
-                    "select file_name, num_rows from parquet_file_metadata(?)", [paths]
-                ).fetchall()
+                self._connection.execute("select file_name, num_rows from parquet_file_metadata(?)", [paths]).fetchall()
             )
         except duckdb.Error as error:
             raise WarehouseError(

@@ -1,0 +1,54 @@
+{{ config(incremental_strategy='affected', unique_key='activity_month', meta={'affected': 'int_cohort_months__affected'}) }}
+-- depends_on: {{ ref('int_cohort_months__affected') }}
+
+with
+
+-- Joined on single days, not on months, so that the warehouse skips the blocks of all other days.
+days as (
+    select date_day, month_start as activity_month
+    from {{ ref('dim_dates') }}
+    {% if is_incremental() -%}
+    where month_start in (select activity_month from {{ ref('int_cohort_months__affected') }})
+    {%- endif %}
+),
+
+customers as (
+    select customer_id, cohort_month from {{ ref('int_customers__orders') }}
+),
+
+activity as (
+    select
+        customer_id,
+        customer_id as active_customer_id,
+        business_day,
+        currency,
+        gmv - cancelled_value - discounts as net_sales
+    from {{ ref('fct_orders') }}
+    where not is_cancelled
+
+    union all
+
+    select
+        customer_id,
+        null as active_customer_id,
+        business_day,
+        currency,
+        -refund_amount as net_sales
+    from {{ ref('fct_returns') }}
+    where is_refunded
+),
+
+final as (
+    select
+        customers.cohort_month,
+        days.activity_month,
+        activity.currency,
+        count(distinct activity.active_customer_id) as active_customers,
+        cast(coalesce(sum(activity.net_sales), 0) as decimal(18, 2)) as net_sales
+    from activity
+    inner join days on activity.business_day = days.date_day
+    inner join customers on activity.customer_id = customers.customer_id
+    group by customers.cohort_month, days.activity_month, activity.currency
+)
+
+select * from final

@@ -1,0 +1,53 @@
+{{ config(materialized='table', tags=['window']) }}
+
+{% set committed_stores = as_committed('dim_stores') %}
+
+with orders as (
+    select * from {{ ref('int_orders__current') }}
+),
+
+shipments as (
+    select * from {{ ref('int_shipments__current') }}
+),
+
+staged_shipment_items as (
+    select * from {{ ref('stg_oms__shipment_items') }}
+),
+
+{% if committed_stores -%}
+-- A store's time zone decides the business days of all its orders and shipments, ever.
+moved_stores as (
+    select staged.store_id
+    from {{ ref('stg_oms__stores') }} as staged
+    left join {{ committed_stores }} as committed
+        on staged.store_id = committed.store_id
+    where staged.timezone is distinct from committed.timezone
+),
+
+{% endif -%}
+final as (
+    select order_id from {{ ref('stg_oms__orders') }}
+    union
+    select order_id from {{ ref('stg_oms__order_items') }}
+    union
+    select order_id from {{ ref('stg_oms__payments') }}
+    union
+    select order_id from {{ ref('stg_oms__shipments') }}
+    union
+    select order_id from {{ ref('stg_oms__returns') }}
+    union
+    select order_id from staged_shipment_items
+    union
+    select order_id from shipments
+    where shipment_id in (select shipment_id from staged_shipment_items)
+    {%- if committed_stores %}
+    union
+    select order_id from orders
+    where store_id in (select store_id from moved_stores)
+    union
+    select order_id from shipments
+    where store_id in (select store_id from moved_stores)
+    {%- endif %}
+)
+
+select * from final

@@ -1,0 +1,12 @@
+{{ config(
+    incremental_strategy='affected',
+    unique_key='shipment_id',
+    meta={'affected': ['stg_oms__shipments', 'stg_oms__shipment_items']}
+) }}
+
+{{ newest_sets(
+    parents=ref('stg_oms__shipments'),
+    children=ref('stg_oms__shipment_items'),
+    current_parents=ref('int_shipments__current'),
+    key='shipment_id'
+) }}

@@ -1,0 +1,1 @@
+{{ landed_rows(source('oms', 'employees')) }}
