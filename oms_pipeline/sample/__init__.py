@@ -1,4 +1,9 @@
-"""A simulated order management system on a real, embedded PostgreSQL: for the demo and the tests. Never used in production."""
+"""A simulated order management system on a real, embedded PostgreSQL, for the demo and the tests.
+
+dsn = start("var/oms")  # runs while this process does
+open_business(dsn, "oms", date(2026, 1, 1), orders_per_day=1000)
+simulate(dsn, days=60)  # goes on from where it stopped
+"""
 
 from .business import Business, add_column, create_schema, fat_day, open_business, simulate, state
 from .server import start

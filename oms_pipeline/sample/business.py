@@ -1,8 +1,8 @@
 """Lets a simulated business work on its OMS, day after simulated day.
 
 All data come from set-based SQL (`open.sql`, `day.sql`) and depend only on the seed, the first day and the scale: never
-on the wall clock. Never reads or writes anything outside the database. What the simulator itself must remember (its clock,
-what will happen to open orders) is in the schema `oms_sample`.
+on the wall clock. Never reads or writes anything outside the database. What the simulator itself must remember (its
+clock, what will happen to open orders) is in the schema `oms_sample`.
 """
 
 from __future__ import annotations
@@ -59,9 +59,17 @@ def open_business(
         )
     create_schema(dsn, schema)
     with _session(dsn, schema) as connection:
-        _run(connection, _sql("open.sql").format(
-            schema=schema, seed=int(seed), timezone=timezone, orders_per_day=int(orders_per_day), first_day=first_day, start=start
-        ))
+        _run(
+            connection,
+            _sql("open.sql").format(
+                schema=schema,
+                seed=int(seed),
+                timezone=timezone,
+                orders_per_day=int(orders_per_day),
+                first_day=first_day,
+                start=start,
+            ),
+        )
         connection.commit()
         _run(connection, "analyze")
         connection.commit()
@@ -81,7 +89,11 @@ def state(dsn: str) -> Business | None:
 def simulate(dsn: str, days: int, progress: Callable[[dt.date], None] | None = None) -> dt.date:
     """Lets the business live its next `days` days, each in one transaction, and returns the day after them.
 
+    The same life in one call or in several. Only an interrupted day leaves a trace: the numbers it took stay unused.
+
     Args:
+        dsn: the database of `open_business`.
+        days: how many days to live.
         progress: called with each day once it is committed.
 
     Raises:
@@ -127,7 +139,7 @@ def fat_day(dsn: str, day: dt.date, order_lines: int) -> None:
 
 
 def add_column(dsn: str, schema: str, table: str, column: str, data_type: str) -> None:
-    """Adds a nullable column, as OMS developers do one day without a word. Existing rows hold NULL and count as unchanged."""
+    """Adds a nullable column, as OMS developers do one day. Existing rows hold NULL and count as unchanged."""
     with _session(dsn, schema) as connection:
         _run(connection, f"alter table {_quoted(table)} add column {_quoted(column)} {data_type}")
         connection.commit()
@@ -148,13 +160,17 @@ def _bounds(day: dt.date, timezone: str) -> tuple[dt.datetime, dt.datetime]:
 def _session(dsn: str, schema: str) -> Iterator[dbapi.Connection]:
     """A connection that writes fast.
 
-    A crash of the machine may lose its last commits, never tear them. Foreign keys and triggers are not run: they cost a
-    third of a day, the simulator refers only to rows it has just read, and it sets every updated_at itself.
+    A crash of the machine may lose its last commits, never tear them. Foreign keys and triggers are not run: they cost
+    a third of a day, the simulator refers only to rows it has just read, and it sets every updated_at itself.
     """
     with dbapi.connect(dsn) as connection:
-        _run(connection, f"set search_path to {_quoted(schema)}; set timezone to 'UTC'; set client_min_messages to warning; "
-             "set synchronous_commit to off; set session_replication_role to replica; "
-             "set jit to off; set work_mem to '64MB'; set random_page_cost to 0.1")
+        _run(
+            connection,
+            f"set search_path to {_quoted(schema)}; set timezone to 'UTC'; set client_min_messages to warning; "
+            "set synchronous_commit to off; set session_replication_role to replica; "
+            "set work_mem to '64MB'; set random_page_cost to 0.1; "
+            "set jit to off; set max_parallel_workers_per_gather to 0",
+        )
         connection.commit()
         yield connection
 

@@ -401,10 +401,10 @@ from parcels as p,
     ) as f,
     lateral (
         values
-        ('ready', 0.02 + 0.25 * oms_sample.chance('ready after', p.shipment_id), true),
+        ('ready', 0.02 + 0.25 * oms_sample.chance('ready after', p.shipment_id), oms_sample.chance('ready', p.shipment_id) < 0.5),
         -- The orders that are cancelled when packed (above) are never shipped.
         ('ship', f.shipped, oms_sample.chance('fate', p.order_id) >= 0.055),
-        ('move', f.shipped + 0.1 + 0.9 * oms_sample.chance('moves after', p.shipment_id), oms_sample.chance('moves', p.shipment_id) < 0.85),
+        ('move', f.shipped + 0.1 + 0.9 * oms_sample.chance('moves after', p.shipment_id), oms_sample.chance('moves', p.shipment_id) < 0.6),
         ('deliver', f.shipped + 1.5 + 9 * oms_sample.chance('delivered after', p.shipment_id), not f.is_lost),
         ('lose', f.shipped + 15 + 10 * oms_sample.chance('lost after', p.shipment_id), f.is_lost)
     ) as plan (task, after, is_planned)

@@ -37,7 +37,7 @@ from (
         order_id, line_no, order_id % (select count(*) from shops) as shop,
         1 + floor((select count(*) from catalogue) * oms_sample.chance('product', order_id * 100 + line_no))::bigint as product,
         1 + floor(3 * oms_sample.chance('quantity', order_id * 100 + line_no))::integer as quantity,
-        timestamptz '{start}' + (timestamptz '{end}' - timestamptz '{start}') * (0.9999 * oms_sample.chance('time', order_id)) as moment
+        timestamptz '{start}' + (timestamptz '{end}' - timestamptz '{start}') * ((order_id - first_id) / {orders}::double precision) as moment
     from fat_day, generate_series(first_id, last_id) as order_id, generate_series(1, 3) as line_no
 ) as o
 inner join prices as p using (shop, product);

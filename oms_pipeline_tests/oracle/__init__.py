@@ -2,8 +2,8 @@
 
 One `.sql` file per mart, each a single SELECT over unqualified source tables, written from the definitions alone, so
 that an error in the marts is not repeated here. It sees only the present: compare it with marts that have landed every
-change. The source cannot tell two things about `fct_inventory_daily`: stock of the past (so ask for one day), and when a
-snapshot was taken. Compare it with
+change. The source cannot tell two things about `fct_inventory_daily`: stock of the past (so ask for one day), and when
+the snapshot was taken. Compare it with
 `select * exclude (snapshot_taken_at) from marts.fct_inventory_daily where business_day = <day>`.
 """
 
@@ -66,9 +66,8 @@ def _exact(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
     if not isinstance(field.type, pa.OpaqueType):
         return column
     # PostgreSQL packs precision and scale into one number, four above zero (numeric.c, make_numeric_typmod).
-    packed = int(field.metadata[b"POSTGRESQL:typmod"]) - 4
-    texts = [chunk.storage for chunk in column.chunks]
-    return pa.chunked_array(texts, pa.string()).cast(pa.decimal128(packed >> 16, packed & 0x7FF))
+    packed = int((field.metadata or {})[b"POSTGRESQL:typmod"]) - 4
+    return column.cast(pa.string()).cast(pa.decimal128(packed >> 16, packed & 0x7FF))
 
 
 def differences(expected: pa.Table, actual: pa.Table) -> list[str]:
@@ -81,7 +80,7 @@ def differences(expected: pa.Table, actual: pa.Table) -> list[str]:
         expected: A result of the function `expected`, which tells the grain.
         actual: The rows found.
     """
-    grain = expected.schema.metadata[b"grain"].decode().split(",")
+    grain = (expected.schema.metadata or {})[b"grain"].decode().split(",")
     kinds = {field.name: _kind(field.type) for field in expected.schema}
     found_kinds = {field.name: _kind(field.type) for field in actual.schema}
     lines = [f"column {name} is missing" for name in kinds if name not in found_kinds]

@@ -10,6 +10,10 @@ shipments as (
     select * from {{ ref('int_shipments__current') }}
 ),
 
+staged_stores as (
+    select * from {{ ref('stg_oms__stores') }}
+),
+
 staged_shipment_items as (
     select * from {{ ref('stg_oms__shipment_items') }}
 ),
@@ -18,7 +22,7 @@ staged_shipment_items as (
 -- A store's time zone decides the business days of all its orders and shipments, ever.
 moved_stores as (
     select staged.store_id
-    from {{ ref('stg_oms__stores') }} as staged
+    from staged_stores as staged
     left join {{ committed_stores }} as committed
         on staged.store_id = committed.store_id
     where staged.timezone is distinct from committed.timezone
