@@ -4,6 +4,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from threading import RLock
 from typing import Any, Final
 
@@ -28,7 +29,6 @@ def prepare_dagster_home(settings: Settings) -> None:
     Dagster wants its `dagster.yaml` in the folder it writes to; the checkout's file is copied there, so that a checkout
     stays clean.
     """
-    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", EVENT_BATCH)
     if os.environ.get("DAGSTER_HOME"):
         return
     home = settings.home / "dagster"
@@ -50,15 +50,17 @@ class SqliteEventLog(SqliteEventLogStorage):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._open: OrderedDict[str, Connection] = OrderedDict()
+        self._lock = RLock()  # a batch holds a run's database and the index at once
         super().__init__(*args, **kwargs)
-        self._db_lock = RLock()  # a batch holds a run's database and the index at once
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "SqliteEventLog":
-        """Makes the storage that `dagster.yaml` asks for."""
-        return cls(inst_data=inst_data, **config_value)
+        """Makes the storage that `dagster.yaml` asks for, where Dagster itself would put it."""
+        # Dagster reads this whenever it has events to store; unset, it never hands over more than one.
+        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", EVENT_BATCH)
+        return cls(base_dir=str(Path(config_value["base_dir"]) / "history" / "runs"), inst_data=inst_data)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Stores the events of one run: all, or none."""
@@ -81,7 +83,7 @@ class SqliteEventLog(SqliteEventLogStorage):
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        with self._db_lock:
+        with self._lock:
             connection = self._connection(shard)
             if connection.in_transaction():
                 yield connection
