@@ -4,6 +4,7 @@ import datetime as dt
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -41,7 +42,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Yesterday's orders in the warehouse, every morning.
+    r"""Yesterday's orders in the warehouse, every morning.
 
     \b
     First steps:  oms demo            see it work on a sample OMS
@@ -53,6 +54,8 @@ def main() -> None:
     """
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     logging.getLogger("oms_pipeline").setLevel(logging.INFO)
+    # What libraries say of their own future does not concern whoever loads a day.
+    warnings.simplefilter("ignore")
 
 
 @main.command()
@@ -159,10 +162,12 @@ def dev(port: int, host: str) -> None:
     """Start Dagster's web UI and daemon for this checkout."""
     from oms_pipeline.instance import prepare_dagster_home
 
-    prepare_dagster_home(get_settings())
+    settings = get_settings()
+    prepare_dagster_home(settings)
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    os.chdir(settings.home)  # not the checkout, whose dagster.yaml Dagster would warn that it is not its own
     arguments = ["dagster", "dev", "-w", str(PROJECT_DIR / "workspace.yaml"), "-h", host, "-p", str(port)]
-    os.chdir(PROJECT_DIR)
-    os.execv(sys.executable, [sys.executable, "-m", *arguments])
+    os.execv(sys.executable, [sys.executable, "-m", *arguments])  # noqa: S606 (no shell is what is wanted)
 
 
 @main.group("sample")
@@ -217,7 +222,10 @@ def progress_bars() -> Iterator[Callable[[Progress], None]]:
     def step(progress: Progress) -> None:
         if progress.task not in tasks:
             tasks[progress.task] = bars.add_task(progress.task, total=progress.total, step="")
-        bars.update(tasks[progress.task], advance=1, step=progress.step)
+        task = bars.tasks[tasks[progress.task]]
+        if task.total is not None and task.completed >= task.total:  # the next run goes on with the same bar
+            bars.update(task.id, total=task.total + (progress.total or 0))
+        bars.update(task.id, advance=1, step=progress.step)
 
     with bars:
         yield step

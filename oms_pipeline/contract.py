@@ -1,7 +1,7 @@
 """The contract: the OMS tables as the project knows them, read from dbt's source file. Connects to nothing.
 
-`oms_dbt/models/staging/_oms__sources.yml` is the only list of tables. Parquet schemas, the external tables' columns, the
-columns shown in Dagster's UI and dbt's tests all follow from it.
+`oms_dbt/models/staging/_oms__sources.yml` is the only list of tables. Parquet schemas, the external tables' columns,
+the columns shown in Dagster's UI and dbt's tests all follow from it.
 """
 
 import re

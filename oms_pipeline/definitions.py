@@ -1,5 +1,6 @@
 """Assembly only: settings, contract and rooms become Dagster definitions. Nothing here computes."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,5 +77,8 @@ def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] 
         },
     )
 
+
+# Links to code are in beta; that they are is nothing a user can act on.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 defs = build_definitions(get_settings())

@@ -1,4 +1,4 @@
-"""The demo: a sample business from its first day to yesterday, through the pipeline. Uses the same jobs as production."""
+"""The demo: a sample business from its first day to yesterday, by the same jobs as in production."""
 
 import datetime as dt
 from collections.abc import Callable, Sequence

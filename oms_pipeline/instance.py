@@ -21,6 +21,7 @@ from oms_pipeline.settings import PROJECT_DIR, Settings
 
 EVENT_BATCH: Final = "1000"
 OPEN_DATABASES: Final = 4
+BUSY_SECONDS: Final = 60
 
 
 def prepare_dagster_home(settings: Settings) -> None:
@@ -98,7 +99,9 @@ class SqliteEventLog(SqliteEventLogStorage):
             while len(self._open) >= OPEN_DATABASES:
                 self._open.popitem(last=False)[1].close()
             engine = create_engine(
-                self.conn_string_for_shard(shard), poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": 60}
+                self.conn_string_for_shard(shard),
+                poolclass=NullPool,
+                connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
             )
             self._open[shard] = engine.connect()
             # In WAL mode this loses nothing when a process dies, and spares a disk flush per commit.

@@ -51,7 +51,8 @@ def layer_status(settings: Settings) -> list[LayerStatus]:
     warehouse = make_warehouse(settings)
     landed = [manifest for day in zone.days() if (manifest := zone.manifest(day)) is not None]
     registered = warehouse.read(
-        "select landed_on as day, cast(sum(row_count) as bigint) as row_count from external.registered_files group by all"
+        "select landed_on as day, cast(sum(row_count) as bigint) as row_count"
+        " from external.registered_files group by landed_on"
     )
     statuses = [
         _status("raw", [manifest.day for manifest in landed], sum(manifest.rows for manifest in landed), settings),

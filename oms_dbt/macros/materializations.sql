@@ -1,48 +1,55 @@
 {#
-    Tables and incremental models on DuckDB, in two to four statements each where dbt-duckdb's own take seven to twelve
-    and half of a day's run. It can be so short because a statement replaces a table as a whole, and the caller holds one
-    transaction around all of them: no backup, no swap, no commit.
+    Views, tables and incremental models on DuckDB. A statement replaces a relation as a whole, and the caller holds one
+    transaction around all of them, so there is no backup, no swap and no commit: a day takes 160 statements instead of
+    250, and dbt spends its time on the statements, not on the models.
 #}
 
+{% materialization view, adapter='duckdb' %}
+    {{ return(replace_with('view')) }}
+{% endmaterialization %}
+
+
 {% materialization table, adapter='duckdb' %}
-    {{ run_hooks(pre_hooks) }}
-    {% call statement('main') %}{{ replace_table(load_cached_relation(this)) }}{% endcall %}
-    {{ run_hooks(post_hooks) }}
-    {{ return({'relations': [this.incorporate(type='table')]}) }}
+    {{ return(replace_with('table')) }}
 {% endmaterialization %}
 
 
 {% materialization incremental, adapter='duckdb' %}
     {% set stored = load_cached_relation(this) %}
-    {{ run_hooks(pre_hooks) }}
-    {% if stored is none or stored.is_view or should_full_refresh() %}
-        {% call statement('main') %}{{ replace_table(stored) }}{% endcall %}
-    {% else %}
-        {% set landed = make_temp_relation(this) %}
-        {% do run_query('create temporary table ' ~ landed ~ ' as (' ~ compiled_code ~ '\n)') %}
-        {% set strategy = adapter.get_incremental_strategy_macro(context, config.require('incremental_strategy')) %}
-        {% call statement('main') %}
-            {{ strategy({
-                'target_relation': stored,
-                'temp_relation': landed,
-                'unique_key': config.require('unique_key'),
-                'dest_columns': columns_in_common(stored, landed),
-            }) }};
-            drop table {{ landed }}
-        {% endcall %}
+    {% if stored is none or stored.type != 'table' or should_full_refresh() %}
+        {{ return(replace_with('table')) }}
     {% endif %}
+    {% set landed = make_temp_relation(this) %}
+    {{ run_hooks(pre_hooks) }}
+    {% do run_query('create temporary table ' ~ landed ~ ' as (' ~ compiled_code ~ '\n)') %}
+    {% set strategy = adapter.get_incremental_strategy_macro(context, config.require('incremental_strategy')) %}
+    {% call statement('main') %}
+        {{ strategy({
+            'target_relation': stored,
+            'temp_relation': landed,
+            'unique_key': config.require('unique_key'),
+            'dest_columns': columns_in_common(stored, landed),
+        }) }};
+        drop table {{ landed }}
+    {% endcall %}
     {{ run_hooks(post_hooks) }}
-    {{ return({'relations': [this.incorporate(type='table')]}) }}
+    {{ return({'relations': [stored]}) }}
 {% endmaterialization %}
 
 
-{# The model as a table, whatever was there. The contract is checked here: later runs are held against this table. #}
-{% macro replace_table(existing) %}
+{# Makes the model's relation, whatever was there. The contract is checked here; later rows are held against the table. #}
+{% macro replace_with(type) %}
+    {% set existing = load_cached_relation(this) %}
+    {{ run_hooks(pre_hooks) }}
     {% if config.get('contract').enforced %}{{ get_assert_columns_equivalent(compiled_code) }}{% endif %}
-    {% if existing is not none and existing.is_view %}drop view {{ existing }};{% endif %}
-    create or replace table {{ this }} as (
-        {{ compiled_code }}
-    )
+    {% call statement('main') %}
+        {% if existing is not none and existing.type != type %}drop {{ existing.type }} {{ existing }};{% endif %}
+        create or replace {{ type }} {{ this }} as (
+            {{ compiled_code }}
+        )
+    {% endcall %}
+    {{ run_hooks(post_hooks) }}
+    {{ return({'relations': [this.incorporate(type=type)]}) }}
 {% endmacro %}
 
 

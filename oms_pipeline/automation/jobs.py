@@ -12,6 +12,7 @@ from oms_pipeline.transform import DbtProjectFiles, run_dbt
 from oms_pipeline.warehouse import Warehouse
 
 if TYPE_CHECKING:
+    from dagster._core.definitions.partitions.partitioned_schedule import UnresolvedPartitionedAssetScheduleDefinition
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 DAILY_JOB: Final = "daily_oms"
@@ -73,7 +74,7 @@ def weekly_full_check(project: DbtProjectFiles) -> dg.JobDefinition:
 
 def schedules(
     settings: Settings, daily: "UnresolvedAssetJobDefinition", weekly: dg.JobDefinition
-) -> Sequence[dg.ScheduleDefinition]:
+) -> Sequence["dg.ScheduleDefinition | UnresolvedPartitionedAssetScheduleDefinition"]:
     """Every night at 01:30 the day before; every Sunday the full check, once that night's run is done."""
     return [
         dg.build_schedule_from_partitioned_job(

@@ -101,13 +101,14 @@ def _layers(result: dg.ExecuteInProcessResult) -> Mapping[str, LayerReport]:
     for event in result.all_events:
         if event.event_type == dg.DagsterEventType.STEP_SUCCESS and event.step_key in ("raw", "external"):
             layers[event.step_key].seconds += event.step_success_data.duration_ms / 1000
-        if event.event_type != dg.DagsterEventType.ASSET_MATERIALIZATION or event.asset_key in counted:
+        key = event.asset_key
+        if event.event_type != dg.DagsterEventType.ASSET_MATERIALIZATION or key is None or key in counted:
             continue
-        counted.add(event.asset_key)
+        counted.add(key)
         metadata = event.materialization.metadata
-        layer = layers[event.asset_key.path[0]]
-        if (rows := metadata.get("dagster/row_count")) is not None:
-            layer.rows += int(rows.value)
-        if (seconds := metadata.get("seconds")) is not None:
-            layer.seconds += float(seconds.value)
+        layer = layers[key.path[0]]
+        if isinstance(rows := metadata.get("dagster/row_count"), dg.IntMetadataValue):
+            layer.rows += rows.value or 0
+        if isinstance(seconds := metadata.get("seconds"), dg.FloatMetadataValue):
+            layer.seconds += seconds.value or 0.0
     return layers

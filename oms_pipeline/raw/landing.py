@@ -1,9 +1,8 @@
 """Streams one table's rows into one Parquet file. Decides nothing about days; keeps no table in memory."""
 
 import datetime as dt
-import queue
-import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 import pyarrow as pa
@@ -15,7 +14,6 @@ from oms_pipeline.raw.store import HashingFile
 
 # DuckDB and Snowflake both scan row groups of about this many rows well.
 ROW_GROUP_ROWS: Final = 122_880
-_QUEUED_BATCHES: Final = 2
 
 
 def file_schema(table: Table, new_columns: Mapping[str, str], arriving: pa.Schema) -> pa.Schema:
@@ -49,62 +47,52 @@ def write_parquet(
         table: Table name, for errors.
 
     Returns:
-        The number of rows read, which the file's own footer confirms.
+        The number of rows read.
 
     Raises:
-        SourceError: A value does not fit its declared type, or the footer counts other rows than were read.
+        SourceError: A value does not fit its declared type.
     """
-    arriving: queue.Queue[pa.RecordBatch | None] = queue.Queue(_QUEUED_BATCHES)
-    failures: list[BaseException] = []
-    written = 0
-
-    def write() -> None:
-        nonlocal written
-        try:
-            # Codes and states repeat, amounts and keys do not: a dictionary pays only for text.
-            dictionary = [f.name for f in schema if pa.types.is_string(f.type) or f.name == EXTRACTED_AT]
-            with pq.ParquetWriter(
-                pa.PythonFile(sink, mode="w"),
-                schema,
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=dictionary,
-                store_decimal_as_integer=True,
-            ) as writer:
-                pending: list[pa.RecordBatch] = []
-                rows = 0
-                while (batch := arriving.get()) is not None:
-                    pending.append(_landed(batch, schema, extracted_at, table))
-                    rows += batch.num_rows
-                    if rows >= ROW_GROUP_ROWS:
-                        writer.write_table(pa.Table.from_batches(pending, schema))
-                        written += rows
-                        pending, rows = [], 0
-                if pending:
-                    writer.write_table(pa.Table.from_batches(pending, schema))
-                    written += rows
-        except BaseException as error:
-            failures.append(error)
-            while arriving.get() is not None:  # let the reader finish; it would wait for ever on a full queue
-                pass
-
-    thread = threading.Thread(target=write, name=f"write {table}")
-    thread.start()
+    # Codes and states repeat, amounts and keys do not: a dictionary pays only for text.
+    dictionary = [f.name for f in schema if pa.types.is_string(f.type) or f.name == EXTRACTED_AT]
     read = 0
-    try:
-        for batch in batches:
-            if failures:
-                break
-            read += batch.num_rows
-            arriving.put(batch)
-    finally:
-        arriving.put(None)
-        thread.join()
-    if failures:
-        raise failures[0]
-    if written != read:
-        raise SourceError(f"{table}: {read} rows were read and {written} written. Run the day again.")
+    with (
+        pq.ParquetWriter(
+            pa.PythonFile(sink, mode="w"),
+            schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=dictionary,
+            store_decimal_as_integer=True,
+        ) as writer,
+        ThreadPoolExecutor(1, thread_name_prefix=f"write {table}") as pool,
+    ):
+
+        def write(group: list[pa.RecordBatch]) -> None:
+            landed = [_landed(batch, schema, extracted_at, table) for batch in group]
+            writer.write_table(pa.Table.from_batches(landed, schema))
+
+        writing: Future[None] | None = None
+        for group in _row_groups(batches):
+            read += sum(batch.num_rows for batch in group)
+            if writing is not None:
+                writing.result()
+            writing = pool.submit(write, group)
+        if writing is not None:
+            writing.result()
     return read
+
+
+def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    group: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        group.append(batch)
+        rows += batch.num_rows
+        if rows >= ROW_GROUP_ROWS:
+            yield group
+            group, rows = [], 0
+    if group:
+        yield group
 
 
 def _landed(batch: pa.RecordBatch, schema: pa.Schema, extracted_at: dt.datetime, table: str) -> pa.RecordBatch:

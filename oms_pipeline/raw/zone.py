@@ -197,5 +197,6 @@ def _check_shrink(table: Table, landed: LandedFile, previous: Manifest) -> None:
     if before is not None and landed.rows < before.rows * table.shrink_limit:
         raise SourceError(
             f"{table.name} has {landed.rows} rows, {before.rows} on {previous.day}: nothing found is not everything "
-            f"deleted. Check the source; if it is right, lower shrink_limit ({table.shrink_limit}) in _oms__sources.yml."
+            f"deleted. Check the source; if it is right, lower shrink_limit ({table.shrink_limit}) of the table in "
+            "_oms__sources.yml."
         )

@@ -169,8 +169,8 @@ class SourceSession:
                 return bool(row["sees_all"])
             if time.monotonic() - started >= limit.total_seconds():
                 raise SourceError(
-                    f"A transaction older than {cut:%Y-%m-%d %H:%M %Z} still runs on the OMS ({oldest}): what it writes "
-                    "would be lost. End it, or raise OMS_SOURCE_STATEMENT_TIMEOUT, and run the day again."
+                    f"A transaction older than {cut:%Y-%m-%d %H:%M %Z} still runs on the OMS ({oldest}): what it "
+                    "writes would be lost. End it, or raise OMS_SOURCE_STATEMENT_TIMEOUT, and run the day again."
                 )
             if not told:
                 log.info("Waiting for a transaction older than %s: %s", cut, oldest)

@@ -66,10 +66,11 @@ def transform_assets(
     ) -> Iterator[Any]:
         window = window_of_keys(context.partition_keys, settings)
         selected = {unique_ids[key] for key in context.selected_asset_keys if key in unique_ids}
+        nodes = len(selected) + len(context.selected_asset_check_keys)
         results: list[NodeResult] = []
 
         def finished(unique_id: str) -> None:
-            report("models and tests", step=unique_id.split(".")[2])
+            report("models and tests", unique_id.split(".")[2], nodes)
             context.log.debug("dbt finished %s", unique_id)
 
         try:

@@ -65,8 +65,9 @@ class WarehouseSession(Protocol):
 class Warehouse(Protocol):
     """A place with the schemas `external`, `staging`, `intermediate` and `marts`."""
 
-    kind: str
-    """Its name among Dagster's kinds."""
+    @property
+    def kind(self) -> str:
+        """Its name among Dagster's kinds."""
 
     def open(self, purpose: str) -> AbstractContextManager[WarehouseSession]:
         """Waits until no other run holds the warehouse, then holds it.

@@ -41,7 +41,7 @@ def _shared_environment(credentials: Any, connection: duckdb.DuckDBPyConnection)
 
 
 class SharedHandle:
-    """The one connection as dbt sees it; beginning, committing, rolling back and closing belong to whoever opened it."""
+    """The one connection as dbt sees it; its transaction and its end belong to whoever opened it."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection

@@ -75,7 +75,7 @@ class DuckDBWarehouse:
             return []
         with self._connect("read", read_only=True) as connection:
             try:
-                return _rows(connection.execute(sql).to_arrow_table())
+                return _rows(connection.sql(sql).to_arrow_table())
             except duckdb.CatalogException:
                 return []
 
@@ -225,7 +225,7 @@ class DuckDBSession:
 
     def query(self, sql: str) -> pa.Table:
         """Runs one SELECT."""
-        return self._connection.execute(sql).to_arrow_table()
+        return self._connection.sql(sql).to_arrow_table()
 
     def _fetch(self, sql: str) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = self._connection.execute(sql).fetchall()
