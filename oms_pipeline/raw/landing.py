@@ -61,7 +61,7 @@ def write_parquet(
             schema,
             compression="zstd",
             compression_level=1,
-            use_dictionary=dictionary,
+            use_dictionary=dictionary,  # type: ignore[arg-type]  # the stubs know only booleans
             store_decimal_as_integer=True,
         ) as writer,
         ThreadPoolExecutor(1, thread_name_prefix=f"write {table}") as pool,

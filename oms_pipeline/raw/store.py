@@ -3,13 +3,14 @@
 import errno
 import fcntl
 import hashlib
+import io
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from oms_pipeline.errors import RawZoneError, TransientRawZoneError
 
@@ -129,29 +130,24 @@ class FolderStore:
             ) from error
 
 
-class HashingFile:
-    """A binary file that keeps the size and SHA-256 of what was written to it."""
+class HashingFile(io.RawIOBase):
+    """A file to write to that keeps the size and SHA-256 of what was written; the store closes the file itself."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._digest = hashlib.sha256()
         self.size = 0
-        self.closed = False
 
-    def write(self, data: bytes) -> int:
-        """Writes all of `data`."""
+    def writable(self) -> bool:
+        """True."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Writes all of `data`, any object with the buffer protocol."""
         self._digest.update(data)
-        self.size += len(data)
+        self.size += memoryview(data).nbytes
         self._file.write(data)
-        return len(data)
-
-    def flush(self) -> None:
-        """Hands what was written to the operating system."""
-        self._file.flush()
-
-    def close(self) -> None:
-        """Ends writing; the store closes the file itself."""
-        self.closed = True
+        return memoryview(data).nbytes
 
     @property
     def sha256(self) -> str:

@@ -1,0 +1,1 @@
+"""Tests of the look at each part before a run."""
