@@ -23,6 +23,7 @@ EXTRACTED_AT: Final = "_extracted_at"
 PARENT_UPDATED_AT: Final = "_parent_updated_at"
 TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 DEFAULT_SHRINK_LIMIT: Final = 0.5
+MAX_PRECISION: Final = 38
 
 _ARROW_TYPES: Final[dict[str, pa.DataType]] = {
     "bigint": pa.int64(),
@@ -61,8 +62,8 @@ class Column:
         if self.data_type in _ARROW_TYPES:
             return _ARROW_TYPES[self.data_type]
         numeric = re.fullmatch(r"numeric\((\d+),\s*(\d+)\)", self.data_type)
-        if numeric is None:
-            known = ", ".join([*_ARROW_TYPES, "numeric(p,s)"])
+        if numeric is None or not 1 <= int(numeric[1]) <= MAX_PRECISION:
+            known = ", ".join([*_ARROW_TYPES, f"numeric(p,s) of up to {MAX_PRECISION} digits"])
             raise ContractError(f"{CONTRACT_FILE.name}: {self.name} has type '{self.data_type}'. Use one of: {known}.")
         return pa.decimal128(int(numeric[1]), int(numeric[2]))
 
@@ -112,9 +113,10 @@ def load_contract(path: Path = CONTRACT_FILE) -> dict[str, Table]:
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ContractError(f"The contract {path} cannot be read: {error}. Restore it from version control.") from error
-    entries = {entry["name"]: entry for source in document["sources"] for entry in source["tables"]}
+        entries = {entry["name"]: entry for source in document["sources"] for entry in source["tables"]}
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ContractError(f"The contract {path} cannot be read: {reason}. Restore it from version control.") from error
     return {name: _table(name, entry, entries) for name, entry in entries.items()}
 
 
@@ -134,7 +136,7 @@ def _table(name: str, entry: dict[str, Any], entries: dict[str, Any]) -> Table:
             parent_key=tuple(entries[parent]["config"]["meta"]["primary_key"]) if parent else (),
             shrink_limit=float(meta.get("shrink_limit", DEFAULT_SHRINK_LIMIT)),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise ContractError(f"{CONTRACT_FILE.name}: table {name}: {error} is missing or not known. Add it.") from error
     missing = {*table.primary_key, *table.parent_key, table.cursor} - {column.name for column in table.columns}
     if missing:
@@ -144,10 +146,12 @@ def _table(name: str, entry: dict[str, Any], entries: dict[str, Any]) -> Table:
 
 def _column(entry: dict[str, Any]) -> Column:
     meta = entry.get("config", {}).get("meta", {})
-    return Column(
+    column = Column(
         entry["name"],
         entry["data_type"],
         entry["description"].strip(),
         nullable=bool(meta.get("nullable", False)),
         pii=bool(meta.get("pii", False)),
     )
+    _ = column.arrow_type  # a type that is not known is told of now, not in the middle of a day
+    return column

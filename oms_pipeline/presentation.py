@@ -30,7 +30,8 @@ def preview(rows: pa.Table, hidden: Sequence[str] = ()) -> dg.MarkdownMetadataVa
         rows: The rows, few.
         hidden: Columns whose values are personal: shown as dots.
     """
-    frame = rows.to_pandas(types_mapper=None).astype(object)
+    # Without this a number column with a NULL in it would be shown as fractions.
+    frame = rows.to_pandas(integer_object_nulls=True).astype(object)
     frame = frame.where(frame.notna(), "")
     for column in hidden:
         if column in frame:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
@@ -46,6 +46,9 @@ DEFAULTS: Final[dict[str, str]] = {
 
 SAMPLE_HISTORY_DAYS: Final = 62
 _UNITS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+# PostgreSQL keeps a timeout as a 32-bit number of milliseconds.
+_LONGEST: Final = dt.timedelta(days=24)
+_KEYWORD_AND_VALUE: Final = r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?!')(?:[^\s\\]|\\.)*)"
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         timezone=timezone,
         start_date=_start_date(values.get("OMS_START_DATE"), source_url, home, timezone),
         overlap=_duration("OMS_OVERLAP", values["OMS_OVERLAP"]),
-        statement_timeout=_duration("OMS_SOURCE_STATEMENT_TIMEOUT", values["OMS_SOURCE_STATEMENT_TIMEOUT"]),
+        # To PostgreSQL, a timeout of nothing is none.
+        statement_timeout=_duration(
+            "OMS_SOURCE_STATEMENT_TIMEOUT", values["OMS_SOURCE_STATEMENT_TIMEOUT"], at_least=dt.timedelta(seconds=1)
+        ),
         lock_timeout=_duration("OMS_LOCK_TIMEOUT", values["OMS_LOCK_TIMEOUT"]),
         home=home,
     )
@@ -139,11 +145,10 @@ def sample_opened_file(home: Path) -> Path:
 def describe_dsn(dsn: str) -> str:
     """A DSN as it may be shown: host, port and database, never user, password or options."""
     if "://" not in dsn:
-        shown = dict(re.findall(r"(host|port|dbname)\s*=\s*('[^']*'|\S+)", dsn))
+        shown = dict(re.findall(_KEYWORD_AND_VALUE, dsn))
         return f"{shown.get('host', 'localhost')}:{shown.get('port', '5432')}/{shown.get('dbname', '')}"
-    parts = urlsplit(dsn)
-    host = parts.netloc.rpartition("@")[2] or "local socket"
-    return f"{unquote(host)}{parts.path}"
+    _, hosts, database = _dsn_parts(dsn)
+    return f"{unquote(hosts) or 'local socket'}/{database}"
 
 
 def _path(value: str) -> Path:
@@ -161,19 +166,38 @@ def _raw_url(value: str) -> str:
 
 
 def _check_dsn(dsn: str) -> None:
-    if re.match(r"postgres(ql)?://", dsn):
-        try:
-            _ = urlsplit(dsn).port
-        except ValueError:
+    """Refuses what PostgreSQL's own parser would refuse with an error that quotes the password."""
+    if not re.match(r"postgres(ql)?://", dsn):
+        if "://" in dsn or not re.fullmatch(rf"(?:\s*{_KEYWORD_AND_VALUE})+\s*", dsn):
             raise SettingsError(
-                "OMS_SOURCE_URL is not a PostgreSQL DSN: its port is not a number. "
-                "Set it to postgresql://user@host:5432/database."
-            ) from None
-    elif "://" in dsn or not re.match(r"\s*\w+\s*=", dsn):
+                "OMS_SOURCE_URL is not a PostgreSQL DSN. Set it to postgresql://user@host:5432/database, "
+                "or host=… dbname=…, a value with spaces in single quotes."
+            )
+        return
+    credentials, hosts, database = _dsn_parts(dsn)
+    if "@" in credentials + database or re.search(r"%(?![0-9A-Fa-f]{2})|%00", dsn):
         raise SettingsError(
-            "OMS_SOURCE_URL is not a PostgreSQL DSN. "
-            "Set it to postgresql://user@host:5432/database, or host=… dbname=…."
+            "OMS_SOURCE_URL is not a PostgreSQL DSN: its user or password holds one of @ / % as it is. "
+            "Write them as %40, %2F and %25."
         )
+    for host in hosts.split(","):
+        port = re.fullmatch(r"(?:\[[^]]*\]|[^:]*)(?::(\d*))?", host)
+        if port is None or int(port[1] or 0) > 65535:
+            raise SettingsError(
+                "OMS_SOURCE_URL is not a PostgreSQL DSN: its port is not a number up to 65535. "
+                "Set it to postgresql://user@host:5432/database."
+            )
+
+
+def _dsn_parts(dsn: str) -> tuple[str, str, str]:
+    """Credentials, hosts and database of a PostgreSQL URI, cut where PostgreSQL cuts it.
+
+    `urlsplit` would cut at a `?` or `#` in a password, and show the first half of it as the host.
+    https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
+    """
+    authority, _, path = dsn.partition("://")[2].partition("/")
+    credentials, _, hosts = authority.rpartition("@")
+    return credentials, hosts.partition("?")[0], path.partition("?")[0]
 
 
 def _timezone(value: str) -> ZoneInfo:
@@ -183,11 +207,13 @@ def _timezone(value: str) -> ZoneInfo:
         raise SettingsError(f"OMS_TIMEZONE is '{value}'. Set it to an IANA name, such as Europe/Berlin.") from None
 
 
-def _duration(name: str, value: str) -> dt.timedelta:
-    match = re.fullmatch(r"(\d+)\s*(s|min|h|d)", value)
-    if match is None:
-        raise SettingsError(f"{name} is '{value}'. Set it to a number and a unit: 90s, 15min, 1h or 1d.")
-    return dt.timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+def _duration(name: str, value: str, at_least: dt.timedelta = dt.timedelta()) -> dt.timedelta:
+    match = re.fullmatch(r"(\d{1,9})\s*(s|min|h|d)", value)
+    duration = dt.timedelta(seconds=int(match[1]) * _UNITS[match[2]]) if match else None
+    if duration is None or duration < at_least or duration > _LONGEST:
+        span = f"from {at_least.seconds}s to {_LONGEST.days}d"
+        raise SettingsError(f"{name} is '{value}'. Set it to a number and a unit, {span}: 90s, 15min, 1h or 1d.")
+    return duration
 
 
 def _start_date(value: str | None, source_url: str | None, home: Path, timezone: ZoneInfo) -> dt.date:

@@ -108,7 +108,13 @@ def land_window(
                 # Once the end of the last day is settled, so is every earlier one.
                 settled = session.settle(window.ends_at)
                 for day in to_land:
-                    with session.snapshot(day_window(day, settings.timezone), contract, settled) as snapshot:
+                    previous = zone.newest_before(day)
+                    with session.snapshot(
+                        day_window(day, settings.timezone),
+                        contract,
+                        settled,
+                        previous_settled=previous is None or previous.settled,
+                    ) as snapshot:
                         manifest = zone.land(
                             snapshot,
                             contract,

@@ -9,28 +9,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from oms_pipeline.contract import EXTRACTED_AT, Column, Table
-from oms_pipeline.errors import ContractError, SourceError
+from oms_pipeline.errors import SourceError
 from oms_pipeline.raw.store import HashingFile
 
 # DuckDB and Snowflake both scan row groups of about this many rows well.
 ROW_GROUP_ROWS: Final = 122_880
 
 
-def file_schema(table: Table, new_columns: Mapping[str, str], arriving: pa.Schema) -> pa.Schema:
+def file_schema(table: Table, new_columns: Mapping[str, str]) -> pa.Schema:
     """The Parquet schema of a table: the contract's, then the columns it does not know yet.
 
     Args:
         table: The contract's table.
-        new_columns: Column name → PostgreSQL type.
-        arriving: The stream's schema; tells the type of a new column that the contract has no name for.
+        new_columns: Column name → the contract's name of its type.
     """
     schema = table.landed_schema
     for name, data_type in new_columns.items():
-        try:
-            arrow_type = Column(name, data_type, "").arrow_type
-        except ContractError:
-            arrow_type = _storage(arriving.field(name).type)
-        schema = schema.append(pa.field(name, arrow_type))
+        schema = schema.append(pa.field(name, Column(name, data_type, "").arrow_type))
     return schema
 
 
@@ -111,7 +106,3 @@ def _landed(batch: pa.RecordBatch, schema: pa.Schema, extracted_at: dt.datetime,
                 "Correct it at the source, or widen the type in _oms__sources.yml."
             ) from None
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _storage(arrow_type: pa.DataType) -> pa.DataType:
-    return arrow_type.storage_type if isinstance(arrow_type, pa.BaseExtensionType) else arrow_type

@@ -120,7 +120,7 @@ def from_json(text: str, path: str) -> Manifest:
                 for name, file in stored["files"].items()
             },
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RawZoneError(
             f"{path} is not a manifest ({error}). Delete it, and run the day again to read it anew from the source."
         ) from None

@@ -62,6 +62,10 @@ class FolderStore:
                 return (self.root / path).read_text(encoding="utf-8")
             except FileNotFoundError:
                 return None
+            except UnicodeDecodeError:
+                raise RawZoneError(
+                    f"{self.url(path)} is not a text file. Delete it, and run its day again to read it anew."
+                ) from None
 
     def sha256(self, path: str) -> tuple[int, str] | None:
         """A file's size and SHA-256, or None if there is none."""

@@ -6,7 +6,7 @@ the manifest does not name does not count, and is swept away the next time its d
 
 import datetime as dt
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow.parquet as pq
@@ -46,12 +46,15 @@ class RawZone:
 
     def days(self) -> list[dt.date]:
         """Every landed day, oldest first."""
-        return list(reversed(self._days_before(dt.date.max)))
+        return sorted(self._days_before(dt.date.max))
 
-    def newest_before(self, day: dt.date) -> Manifest | None:
-        """The newest landed day before a day."""
-        found = self._days_before(day, limit=1)
-        return self.manifest(found[0]) if found else None
+    def newest_before(self, day: dt.date, table: str | None = None) -> Manifest | None:
+        """The newest landed day before a day; given a table, the newest that has a file of it."""
+        for landed in self._days_before(day):
+            manifest = self.manifest(landed)
+            if manifest is not None and (table is None or table in manifest.files):
+                return manifest
+        return None
 
     def url(self, file: LandedFile) -> str:
         """Where a landed file lies, as a warehouse reads it."""
@@ -64,8 +67,8 @@ class RawZone:
             RawZoneError: A file is missing or is not the one that was landed; names it and the next step.
         """
         for file in manifest.files.values():
-            found = self.store.sha256(file.path)
-            if found != (file.bytes, file.sha256):
+            if not self._is_whole(file):
+                found = self.store.sha256(file.path)
                 state = "is missing" if found is None else f"is not the file that was landed ({found[0]} bytes)"
                 raise RawZoneError(
                     f"{self.store.url(file.path)} {state}; the manifest says {file.bytes} bytes, {file.rows} rows. "
@@ -103,16 +106,19 @@ class RawZone:
         previous = self.newest_before(day)
         files: dict[str, LandedFile] = {}
         for table in contract.values():
-            kept = replaced.files.get(table.name) if replaced is not None else None
-            if table.extract is Extract.SNAPSHOT and (kept is not None or not with_snapshots):
-                if kept is not None:
+            if table.extract is Extract.SNAPSHOT and (replaced is not None or not with_snapshots):
+                kept = replaced.files.get(table.name) if replaced is not None else None
+                if kept is not None and self._is_whole(kept):
                     files[table.name] = kept
+                elif kept is not None:
+                    log.warning("%s is damaged: %s has no snapshot of %s any more", self.url(kept), day, table.name)
                 continue
             # The contract may have got the table after the days before this one were landed.
             is_new = previous is not None and table.name not in previous.files
             files[table.name] = self._write(snapshot, table, open_to_the_past=day == first_day or is_new)
-            if table.extract is Extract.SNAPSHOT and previous is not None:
-                _check_shrink(table, files[table.name], previous)
+            if table.extract is Extract.SNAPSHOT:
+                # A range has snapshots of its last day only, and a failed range none at all.
+                _check_shrink(table, files[table.name], self.newest_before(day, table.name))
         manifest = Manifest(
             day=day,
             starts_at=snapshot.window.starts_at,
@@ -138,10 +144,9 @@ class RawZone:
         new_columns = snapshot.extra_columns.get(table.name, {})
         # A new name for every extraction: the old file stays whole until the new manifest is there.
         path = f"{day_prefix(snapshot.window.first)}/{table.name}/{snapshot.taken_at:%Y%m%dT%H%M%S%fZ}.parquet"
-        with snapshot.read(table, open_to_the_past) as reader:
-            schema = file_schema(table, new_columns, reader.schema)
-            with self.store.create(path) as sink:
-                rows = write_parquet(reader, schema, snapshot.taken_at, sink, table.name)
+        schema = file_schema(table, new_columns)
+        with snapshot.read(table, open_to_the_past) as reader, self.store.create(path) as sink:
+            rows = write_parquet(reader, schema, snapshot.taken_at, sink, table.name)
         file = LandedFile(
             table=table.name,
             path=path,
@@ -166,9 +171,11 @@ class RawZone:
                 "Restore it from a backup, or read its day anew with --reextract."
             ) from None
 
-    def _days_before(self, day: dt.date, limit: int | None = None) -> list[dt.date]:
-        """Landed days before a day, newest first; looks no further than `limit` of them."""
-        found: list[dt.date] = []
+    def _is_whole(self, file: LandedFile) -> bool:
+        return self.store.sha256(file.path) == (file.bytes, file.sha256)
+
+    def _days_before(self, day: dt.date) -> Iterator[dt.date]:
+        """Landed days before a day, newest first; looks no further than it is asked to."""
         for year in reversed(self.store.folders("")):
             for month in reversed(self.store.folders(year)):
                 for name in reversed(self.store.folders(f"{year}/{month}")):
@@ -177,10 +184,7 @@ class RawZone:
                         continue
                     if self.store.read_text(f"{year}/{month}/{name}/{MANIFEST_NAME}") is None:
                         continue
-                    found.append(landed)
-                    if len(found) == limit:
-                        return found
-        return found
+                    yield landed
 
 
 def _day_of(year: str, month: str, day: str) -> dt.date | None:
@@ -192,11 +196,13 @@ def _day_of(year: str, month: str, day: str) -> dt.date | None:
         return None
 
 
-def _check_shrink(table: Table, landed: LandedFile, previous: Manifest) -> None:
-    before = previous.files.get(table.name)
-    if before is not None and landed.rows < before.rows * table.shrink_limit:
+def _check_shrink(table: Table, landed: LandedFile, previous: Manifest | None) -> None:
+    if previous is None:
+        return
+    before = previous.files[table.name].rows
+    if landed.rows < before * table.shrink_limit:
         raise SourceError(
-            f"{table.name} has {landed.rows} rows, {before.rows} on {previous.day}: nothing found is not everything "
+            f"{table.name} has {landed.rows} rows, {before} on {previous.day}: nothing found is not everything "
             f"deleted. Check the source; if it is right, lower shrink_limit ({table.shrink_limit}) of the table in "
             "_oms__sources.yml."
         )

@@ -66,7 +66,7 @@ return round(amount * oms_sample.rate(wanted) / oms_sample.rate(given), decimals
 -- Six in the evening at the store, two to four days on; a few orders are promised nothing.
 create function oms_sample.promise(placed_at timestamptz, zone text, order_id bigint) returns timestamptz language sql immutable parallel safe
 return case when oms_sample.chance('promised', order_id) < 0.995 then
-    ((placed_at at time zone zone)::date + 2 + floor(3 * oms_sample.chance('promise', order_id))::integer + time '18:00') at time zone zone
+    ((placed_at at time zone zone)::date + 4 + floor(3 * oms_sample.chance('promise', order_id))::integer + time '18:00') at time zone zone
 end;
 
 insert into oms_sample.clock

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from oms_pipeline.contract import Table
+from oms_pipeline.contract import MAX_PRECISION, Table
 from oms_pipeline.errors import SourceError
 
 # PostgreSQL's own names of the contract's types, and the narrower types that fit into them without loss.
@@ -30,7 +30,8 @@ def check_columns(
         schema: Schema of the OMS tables, for the message.
 
     Returns:
-        Table name → new column → PostgreSQL type, for tables with columns the contract does not know.
+        Table name → new column → type it is read as, for tables with columns the contract does not know. What no
+        type of a contract stands for is read as `text`.
 
     Raises:
         SourceError: A table or column is missing, or a type does not fit; all of them are named.
@@ -70,4 +71,14 @@ def fits(found: str, expected: str) -> bool:
 
 
 def _unknown(columns: Mapping[str, str], known: set[str]) -> dict[str, str]:
-    return {name: data_type for name, data_type in columns.items() if name not in known}
+    return {name: _contract_type(data_type) for name, data_type in columns.items() if name not in known}
+
+
+def _contract_type(found: str) -> str:
+    numeric = _NUMERIC.fullmatch(found)
+    if numeric is not None and int(numeric[2]) <= int(numeric[1]) <= MAX_PRECISION:
+        return found
+    for expected in ("boolean", "date", "timestamptz", "integer", "bigint"):
+        if fits(found, expected):
+            return expected
+    return "text"

@@ -21,12 +21,24 @@ from oms_pipeline.source.drift import check_columns
 
 log = logging.getLogger(__name__)
 
+CONNECT: Final = "connect"
 SETTLE_POLL_SECONDS: Final = 0.2
+# Whoever waits for a lock makes all later comers wait too: better to come again.
+LOCK_SECONDS: Final = 10
 # Batches of this many bytes keep a streamed day at a few hundred megabytes whatever its size.
 BATCH_BYTES: Final = 8 * 1024 * 1024
 # Connection lost, server starting or shutting down, out of resources, serialisation: the same call may succeed later.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _TRANSIENT: Final = ("08", "40", "53", "57P", "58")
+# The server's refusals, which come without a code while connecting; it also says FATAL when it is merely starting.
+_REFUSED: Final = (
+    "authentication failed",
+    "does not exist",
+    "pg_hba.conf",
+    "no password supplied",
+    "not permitted to log in",
+    "permission denied for database",
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +65,7 @@ class PostgresSource:
             TransientSourceError: The server does not answer.
             SourceError: It refuses the login.
         """
-        with self._errors("connect"):
+        with self._errors(CONNECT):
             connection = dbapi.connect(self.dsn, autocommit=True)
         try:
             session = SourceSession(self, connection)
@@ -62,7 +74,7 @@ class PostgresSource:
                 " set_config('application_name', 'oms-pipeline', false),"
                 f" set_config('statement_timeout', '{_milliseconds(self.statement_timeout)}', false),"
                 f" set_config('idle_in_transaction_session_timeout', '{_milliseconds(self.statement_timeout)}', false),"
-                " set_config('lock_timeout', '10000', false),"
+                f" set_config('lock_timeout', '{LOCK_SECONDS}s', false),"
                 " set_config('jit', 'off', false)"
             )
             yield session
@@ -81,13 +93,24 @@ class PostgresSource:
         state = error.sqlstate or ""
         place = describe_dsn(self.dsn)
         reason = _server_message(str(error))
+        if what == CONNECT and "connection to server" not in str(error) and "host name" not in str(error):
+            # What the driver says of a DSN that it cannot parse quotes the DSN.
+            return SourceError(
+                f"OMS_SOURCE_URL, which names {place}, holds an option or a value that PostgreSQL does not know. "
+                "Correct it: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING"
+            )
         if state == "57014":
             return SourceError(
                 f"The OMS at {place} took longer than {self.statement_timeout} to {what}. "
                 "Check the indexes with: oms check; or raise OMS_SOURCE_STATEMENT_TIMEOUT."
             )
-        if state.startswith("28") or "authentication failed" in reason or ("does not exist" in reason and not state):
+        if state.startswith("28") or (not state and any(refusal in reason for refusal in _REFUSED)):
             return SourceError(f"The OMS at {place} refused the login: {reason}. Correct OMS_SOURCE_URL.")
+        if state == "55P03":
+            return TransientSourceError(
+                f"The OMS at {place} kept a lock for longer than {LOCK_SECONDS} s that is needed to {what}: {reason}. "
+                "Wait until the change to its tables is done, and run the day again."
+            )
         if state == "42501":
             return SourceError(f"The OMS at {place} does not let this role {what}: {reason}. Grant it SELECT.")
         if state.startswith(_TRANSIENT) or isinstance(error, adbc_driver_manager.OperationalError):
@@ -145,6 +168,8 @@ class SourceSession:
     def settle(self, cut: dt.datetime, timeout: dt.timedelta | None = None) -> bool:
         """Waits until no transaction that began before `cut` is running: none can still commit rows older than it.
 
+        The cut is one of the server's clock: as long as that has not passed it, any transaction may begin before it.
+
         Args:
             cut: End of the window, UTC.
             timeout: How long to wait; the source's statement timeout if None.
@@ -162,29 +187,36 @@ class SourceSession:
         told = False
         while True:
             row = self.execute(sql, "show its running transactions")[0]
-            if row["is_replica"]:
-                return False
             oldest = row["oldest"] or row["oldest_prepared"]
-            if oldest is None:
-                return bool(row["sees_all"])
+            if not row["is_early"] and (oldest is None or row["is_replica"]):
+                return row["sees_all"] and not row["is_replica"]
             if time.monotonic() - started >= limit.total_seconds():
+                if row["is_early"]:
+                    raise SourceError(
+                        f"By the OMS's own clock it is not yet {cut:%Y-%m-%d %H:%M %Z}, when the day ends. "
+                        "Wait, or set that server's clock, and run the day again."
+                    )
                 raise SourceError(
                     f"A transaction older than {cut:%Y-%m-%d %H:%M %Z} still runs on the OMS ({oldest}): what it "
                     "writes would be lost. End it, or raise OMS_SOURCE_STATEMENT_TIMEOUT, and run the day again."
                 )
             if not told:
-                log.info("Waiting for a transaction older than %s: %s", cut, oldest)
+                log.info("Waiting until %s is settled: %s", cut, "it has not come" if row["is_early"] else oldest)
                 told = True
             time.sleep(SETTLE_POLL_SECONDS)
 
     @contextmanager
-    def snapshot(self, window: Window, contract: Mapping[str, Table], settled: bool) -> Iterator["DaySnapshot"]:
+    def snapshot(
+        self, window: Window, contract: Mapping[str, Table], settled: bool, previous_settled: bool = True
+    ) -> Iterator["DaySnapshot"]:
         """One consistent view of all tables: everything read from it is of the same instant.
 
         Args:
             window: The day to read.
             contract: The tables.
-            settled: What `settle` said of the window's end; if False, the day is read with the overlap.
+            settled: What `settle` said of the window's end.
+            previous_settled: What it said when the day before was read. If either is False, the day is read with the
+                overlap: what was committed late is older than the window.
 
         Raises:
             SourceError: A column of the contract is missing or has another type. Nothing has been read then.
@@ -200,7 +232,7 @@ class SourceSession:
                 snapshot_id=found["snapshot"],
                 taken_at=found["taken_at"],
                 settled=settled,
-                read_from=window.starts_at if settled else window.starts_at - self._source.overlap,
+                read_from=window.starts_at - (dt.timedelta() if settled and previous_settled else self._source.overlap),
             )
         except BaseException:
             with suppress(SourceError):  # the first error is the one worth telling
@@ -217,7 +249,7 @@ class DaySnapshot:
         session: The session whose transaction holds the snapshot.
         window: The day.
         contract: The tables.
-        extra_columns: Table name → columns the contract does not know yet, with their PostgreSQL types.
+        extra_columns: Table name → columns the contract does not know yet, with the types they are read as.
         snapshot_id: PostgreSQL's name of the snapshot.
         taken_at: When it was taken, UTC.
         settled: Whether no older transaction was running at the window's end.
@@ -260,10 +292,9 @@ class DaySnapshot:
 
     def query(self, table: Table, open_to_the_past: bool) -> str:
         """The SELECT that `read` sends."""
-        columns = [column.name for column in table.columns] + list(self.extra_columns.get(table.name, {}))
         return queries.select_window(
             table,
-            columns,
+            self.extra_columns.get(table.name, {}),
             self.session._source.schema,
             None if open_to_the_past else self.read_from,
             self.window.ends_at,

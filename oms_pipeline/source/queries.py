@@ -1,20 +1,24 @@
 """The SQL that is sent to the OMS database, as pure text. Executes nothing."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from oms_pipeline.contract import PARENT_UPDATED_AT, Extract, Table
 
 # A transaction that has not written yet may still write rows stamped with its start, so every older one counts, with
 # or without a transaction id. The start of a prepared transaction is not recorded: each of them counts as older.
+# A vacuum writes no rows, and may run for hours.
 OLDER_TRANSACTIONS = """
 select
     pg_is_in_recovery() as is_replica,
+    clock_timestamp() < {cut} as is_early,
     pg_has_role(current_user, 'pg_read_all_stats', 'usage') as sees_all,
     (
         select concat_ws(', ', 'PID ' || pid, 'user ' || usename, nullif(application_name, ''), 'since ' || xact_start)
         from pg_stat_activity
-        where datname = current_database() and pid <> pg_backend_pid() and xact_start < {cut}
+        where
+            datname = current_database() and pid <> pg_backend_pid() and xact_start < {cut}
+            and backend_type <> 'autovacuum worker'
         order by xact_start
         limit 1
     ) as oldest,
@@ -74,7 +78,7 @@ def instant(value: dt.datetime) -> str:
 
 def select_window(
     table: Table,
-    columns: Sequence[str],
+    new_columns: Mapping[str, str],
     schema: str,
     read_from: dt.datetime | None,
     read_to: dt.datetime,
@@ -84,7 +88,7 @@ def select_window(
 
     Args:
         table: The contract's table.
-        columns: Column names to read, in order.
+        new_columns: Columns to read after the contract's own, and the types to read them as.
         schema: Schema of the OMS tables.
         read_from: Start of the window, or None where it is open to the past.
         read_to: End of the window; not part of it.
@@ -94,25 +98,30 @@ def select_window(
         One SELECT. `with_parent` adds `_parent_updated_at`: the version of the parent the children belong to.
     """
     relation = f"{quoted(schema)}.{quoted(table.name)}"
+    known = [quoted(column.name) for column in table.columns]
+    # The driver hands over some types in a form that no file can hold; as text everybody can read them.
+    new = [quoted(name) + "::text" * (kind == "text") + f" as {quoted(name)}" for name, kind in new_columns.items()]
+    columns = ", ".join(known + new)
     if table.extract is Extract.SNAPSHOT:
-        return f"select {_list(columns)} from {relation}"
+        return f"select {columns} from {relation}"
 
     def in_window(cursor: str) -> str:
         upper = f"{quoted(cursor)} < {instant(read_to)}"
         return upper if read_from is None else f"{quoted(cursor)} >= {instant(read_from)} and {upper}"
 
     if table.extract is Extract.CHANGES:
-        return f"select {_list(columns)} from {relation} where {in_window(table.cursor)}"
+        return f"select {columns} from {relation} where {in_window(table.cursor)}"
 
     if table.parent is None or parent_cursor is None:
         raise ValueError(f"{table.name} is read with its parent, and no parent was given.")
     parent = f"{quoted(schema)}.{quoted(table.parent)}"
-    key = _list(table.parent_key)
+    key = ", ".join(quoted(column) for column in table.parent_key)
+    columns = ", ".join(f"child.{column}" for column in known + new)
     # A child that changed without its parent brings the whole set too: some systems forget to touch the parent.
     return (
         f"with changed as (select {key} from {parent} where {in_window(parent_cursor)}"
         f" union select {key} from {relation} where {in_window(table.cursor)})"
-        f" select {_list(columns, 'child')}, parent.{quoted(parent_cursor)} as {quoted(PARENT_UPDATED_AT)}"
+        f" select {columns}, parent.{quoted(parent_cursor)} as {quoted(PARENT_UPDATED_AT)}"
         f" from changed inner join {parent} as parent using ({key}) inner join {relation} as child using ({key})"
     )
 
@@ -120,8 +129,3 @@ def select_window(
 def create_index(table: Table, schema: str) -> str:
     """The DDL of the index that a table's window is read by; CONCURRENTLY does not block the OMS."""
     return f"create index concurrently on {quoted(schema)}.{quoted(table.name)} ({quoted(table.cursor)})"
-
-
-def _list(columns: Sequence[str], relation: str | None = None) -> str:
-    prefix = f"{relation}." if relation else ""
-    return ", ".join(prefix + quoted(column) for column in columns)
