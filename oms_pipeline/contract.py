@@ -115,8 +115,8 @@ def load_contract(path: Path = CONTRACT_FILE) -> dict[str, Table]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         entries = {entry["name"]: entry for source in document["sources"] for entry in source["tables"]}
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ContractError(f"The contract {path} cannot be read: {reason}. Restore it from version control.") from error
+        why = " ".join(str(error).split())
+        raise ContractError(f"The contract {path} cannot be read ({why}). Restore it from version control.") from None
     return {name: _table(name, entry, entries) for name, entry in entries.items()}
 
 

@@ -39,6 +39,15 @@ def preview(rows: pa.Table, hidden: Sequence[str] = ()) -> dg.MarkdownMetadataVa
     return dg.MetadataValue.md(frame.to_markdown(index=False, disable_numparse=True))
 
 
+def lineage_table(lineage: dg.TableColumnLineage) -> dg.MarkdownMetadataValue:
+    """Each column and the upstream columns it is made of, to read: the open-source UI draws no column lineage."""
+    lines = ["| column | made of |", "| --- | --- |"]
+    for column, deps in lineage.deps_by_column.items():
+        made_of = ", ".join(".".join([*dep.asset_key.path, dep.column_name]) for dep in deps)
+        lines.append(f"| {column} | {made_of or '–'} |")
+    return dg.MetadataValue.md("\n".join(lines))
+
+
 def table_metadata(
     row_count: int | None, rows: pa.Table | None, hidden: Sequence[str] = (), **more: Any
 ) -> Mapping[str, Any]:

@@ -12,8 +12,9 @@
         'fct_shipments': ['business_day', 'due_day'],
         'fct_returns': ['business_day', 'ship_cohort_day'],
     } -%}
-    select cast(null as date) as business_day
-    where 1 = 0
+    select business_day
+    from (select cast(null as date) as business_day) as none_yet
+    where business_day is not null
     {%- for fact, columns in days.items() %}
     {%- set relation = as_committed(fact) if committed else ref(fact) %}
     {%- for column in columns if relation %}

@@ -60,10 +60,13 @@
 {#
     The table of a model as it stood before this run, or none: on a first build, a full refresh, or in a unit test.
 
-    It makes no parent, so the graph has no cycle. What reads a model as committed has to run before it: write
-    `-- depends_on: {{ ref('<the reading model>') }}` into the model read.
+    It makes no parent, so the graph has no cycle. What reads a model as committed names it in `meta.committed`, and has
+    to run before it: write `-- depends_on: {{ ref('<the reading model>') }}` into the model read.
 #}
 {% macro as_committed(name) %}
+    {% if execute and model.resource_type == 'model' and name not in model.config.meta.committed %}
+        {% do exceptions.raise_compiler_error("It reads " ~ name ~ " as committed: name it in the config's meta.committed.") %}
+    {% endif %}
     {% set known = execute and not flags.FULL_REFRESH and model.resource_type == 'model' %}
     {{ return(load_cached_relation(relation_of(name)) if known else none) }}
 {% endmacro %}

@@ -31,43 +31,76 @@
 
 
 {#
-    Refuses to build on rows of another window.
-
-    Checks every table tagged `window` that a selected model reads and this run does not replace, and, before a full
-    refresh, that the window spans every landed day. Asks the warehouse only when there is something to check.
+    Refuses what would leave the marts wrong: rows of another window, a full refresh without all landed days, and a part
+    of the models that cannot be computed apart. Asks the warehouse only when there is something to check.
 #}
-{% macro refuse_other_window() %}
+{% macro refuse_unsafe_run() %}
     {% if execute %}
-        {% set kept = {} %}
-        {% for id in selected_resources if id in graph.nodes and graph.nodes[id].resource_type == 'model' %}
-            {% for parent in graph.nodes[id].depends_on.nodes if parent in graph.nodes and parent not in selected_resources %}
-                {% if 'window' in graph.nodes[parent].tags %}
-                    {% do kept.update({graph.nodes[parent].schema ~ '.' ~ graph.nodes[parent].alias: true}) %}
-                {% endif %}
+        {% do refuse_parts() %}
+        {% do refuse_other_window() %}
+        {% if flags.FULL_REFRESH %}{% do refuse_partial_refresh() %}{% endif %}
+    {% endif %}
+{% endmacro %}
+
+
+{#
+    A model that others read as committed, such as a fact whose days are noted before it changes, must run together with
+    those readers and everything below them. Otherwise a daily mart keeps what the fact no longer says, for ever.
+#}
+{% macro refuse_parts() %}
+    {% set models = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | list %}
+    {% for reader in models if reader.config.meta.committed %}
+        {% set together = [reader.unique_id] %}
+        {% for id in together %}
+            {% for model in models if id in model.depends_on.nodes and model.unique_id not in together %}
+                {% do together.append(model.unique_id) %}
             {% endfor %}
         {% endfor %}
-        {% if kept %}
-            {% set asked = _window_label(window_from(), window_to()) %}
-            {% set held = {} %}
-            {% for row in run_query(table_comments(kept | list)).rows %}{% do held.update({row[0]: row[1]}) %}{% endfor %}
-            {% for table in kept if held.get(table) != asked %}
-                {% set window = (held.get(table) or 'window').split(' ') %}
+        {% for name in reader.config.meta.committed if 'model.oms.' ~ name in selected_resources %}
+            {% for id in together if id not in selected_resources %}
                 {% do exceptions.raise_compiler_error(
-                    table ~ (" holds [" ~ window[1] ~ ", " ~ window[2] ~ ")" if window | length == 3 else " holds no window")
-                    ~ ", not [" ~ window_from() ~ ", " ~ window_to() ~ "). Materialise it for that window first: "
+                    name ~ " cannot be computed without " ~ graph.nodes[id].name ~ ", which would be wrong from then on. "
+                    ~ "Select " ~ reader.name ~ " and everything below it, or all models: "
                     ~ _command_for(window_from(), window_to())
                 ) %}
             {% endfor %}
-        {% endif %}
-        {% if flags.FULL_REFRESH %}
-            {% set outside = run_query(landed_days_outside(window_from(), window_to())).rows[0] %}
-            {% if outside[0] %}
-                {% do exceptions.raise_compiler_error(
-                    "A full refresh keeps only the window [" ~ window_from() ~ ", " ~ window_to() ~ "), but days from "
-                    ~ outside[0] ~ " to " ~ outside[1] ~ " are landed outside it. Widen the window to all landed days: oms rebuild"
-                ) %}
+        {% endfor %}
+    {% endfor %}
+{% endmacro %}
+
+
+{# Every table tagged `window` that a selected model reads and this run does not replace holds the window asked for. #}
+{% macro refuse_other_window() %}
+    {% set kept = {} %}
+    {% for id in selected_resources if id in graph.nodes and graph.nodes[id].resource_type == 'model' %}
+        {% for parent in graph.nodes[id].depends_on.nodes if parent in graph.nodes and parent not in selected_resources %}
+            {% if 'window' in graph.nodes[parent].tags %}
+                {% do kept.update({graph.nodes[parent].schema ~ '.' ~ graph.nodes[parent].alias: none}) %}
             {% endif %}
-        {% endif %}
+        {% endfor %}
+    {% endfor %}
+    {% if kept %}
+        {% for row in run_query(table_comments(kept | list)).rows %}{% do kept.update({row[0]: row[1]}) %}{% endfor %}
+        {% for table, held in kept.items() if held != _window_label(window_from(), window_to()) %}
+            {% set window = (held or '').split(' ') %}
+            {% do exceptions.raise_compiler_error(
+                table ~ (" holds [" ~ window[1] ~ ", " ~ window[2] ~ ")" if window | length == 3 else " holds no window")
+                ~ ", not [" ~ window_from() ~ ", " ~ window_to() ~ "). Materialise it for that window first: "
+                ~ _command_for(window_from(), window_to())
+            ) %}
+        {% endfor %}
+    {% endif %}
+{% endmacro %}
+
+
+{# A full refresh keeps nothing but its window, so the window spans every landed day. #}
+{% macro refuse_partial_refresh() %}
+    {% set outside = run_query(landed_days_outside(window_from(), window_to())).rows[0] %}
+    {% if outside[0] %}
+        {% do exceptions.raise_compiler_error(
+            "A full refresh keeps only the window [" ~ window_from() ~ ", " ~ window_to() ~ "), but days from "
+            ~ outside[0] ~ " to " ~ outside[1] ~ " are landed outside it. Widen the window to all landed days: oms rebuild"
+        ) %}
     {% endif %}
 {% endmacro %}
 

@@ -266,7 +266,7 @@ class DaySnapshot:
     read_from: dt.datetime
 
     @contextmanager
-    def read(self, table: Table, open_to_the_past: bool) -> Iterator[pa.RecordBatchReader]:
+    def read(self, table: Table, open_to_the_past: bool) -> Iterator[Iterator[pa.RecordBatch]]:
         """Streams one table's rows of the window.
 
         Args:
@@ -275,7 +275,7 @@ class DaySnapshot:
 
         Returns:
             Record batches of a few megabytes: the contract's columns, `_parent_updated_at` for `with_parent`, then
-            columns the contract does not know. `numeric` comes as text (exact), in an opaque extension type.
+            columns the contract does not know. `numeric` comes as text, which is exact.
 
         Raises:
             SourceError: The server failed to read, or took too long.
@@ -288,7 +288,8 @@ class DaySnapshot:
         with source._errors(f"read {table.name}"), self.session._connection.cursor() as cursor:
             cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
             cursor.execute(sql)
-            yield cursor.fetch_record_batch()
+            # `fetch_record_batch()` gives Arrow's own reader, which turns the server's errors into bare OSErrors.
+            yield iter(cursor._results.reader)
 
     def query(self, table: Table, open_to_the_past: bool) -> str:
         """The SELECT that `read` sends."""

@@ -10,11 +10,11 @@ from dagster_dbt import dbt_assets
 from oms_pipeline.calendar import Window, partitions_def, window_of_keys
 from oms_pipeline.contract import Table
 from oms_pipeline.errors import OmsError, RawZoneError, TransformError
-from oms_pipeline.presentation import table_metadata
+from oms_pipeline.presentation import lineage_table, table_metadata
 from oms_pipeline.progress import report
 from oms_pipeline.raw import Manifest, RawZone
 from oms_pipeline.settings import Settings
-from oms_pipeline.transform.lineage import ColumnLineage
+from oms_pipeline.transform.lineage import column_lineage
 from oms_pipeline.transform.project import DbtProjectFiles
 from oms_pipeline.transform.reconcile import check_registered, check_staged, staged_rows_sql
 from oms_pipeline.transform.runner import NodeResult, run_dbt
@@ -98,10 +98,9 @@ def transform_assets(
             yield from _check_results(context, manifest, translator, results)
             raise dg.Failure(str(error), allow_retries=False) from error
 
-        lineage = ColumnLineage(manifest, settings.dbt_dir / "lineage")
         for result in results:
             if not result.is_test:
-                yield _materialization(context, manifest, translator, result, facts, lineage, window)
+                yield _materialization(manifest, translator, result, facts, window)
         yield from _check_results(context, manifest, translator, results)
 
     return transform
@@ -168,23 +167,22 @@ def _reconcile_staging(
 
 
 def _materialization(
-    context: dg.AssetExecutionContext,
     manifest: Mapping[str, Any],
     translator: LayerTranslator,
     result: NodeResult,
     facts: Mapping[str, RelationFacts],
-    lineage: ColumnLineage,
     window: Window,
 ) -> dg.MaterializeResult[Any]:
     node = manifest["nodes"][result.unique_id]
     found = facts[_relation(manifest, result.unique_id)]
     columns = {relation: tuple(fact.preview.column_names) for relation, fact in facts.items()}
     columns |= {f"external.{source['name']}": tuple(source["columns"]) for source in manifest["sources"].values()}
-    column_lineage = lineage.of(result.unique_id, result.compiled, columns)
+    lineage = column_lineage(node, result.compiled, columns, manifest["metadata"]["adapter_type"])
     hidden = [column["name"] for column in node["columns"].values() if column.get("meta", {}).get("pii")]
     more: dict[str, Any] = {"window": str(window), "seconds": round(result.seconds, 3)}
-    if column_lineage is not None:
-        more["dagster/column_lineage"] = column_lineage
+    if lineage is not None:
+        more["dagster/column_lineage"] = lineage
+        more["column_lineage"] = lineage_table(lineage)
     return dg.MaterializeResult(
         asset_key=translator.get_asset_key(node), metadata=table_metadata(found.rows, found.preview, hidden, **more)
     )

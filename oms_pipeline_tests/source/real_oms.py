@@ -1,15 +1,19 @@
 """A real OMS for the tests of the rooms that read one: one PostgreSQL server, a database for each test."""
 
+import atexit
 import datetime as dt
 import os
+import shutil
 import signal
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from adbc_driver_postgresql import dbapi
 
@@ -70,8 +74,9 @@ class Oms:
         plain = PostgresSource(self.dsn, SCHEMA, dt.timedelta(minutes=1), dt.timedelta(hours=1))
         return replace(plain, **changes)
 
-    def settings(self, folder: Path, start_date: dt.date = FIRST_DAY, **variables: str) -> Settings:
-        return read_settings(self.environment(folder, start_date, **variables))
+    def settings(self, folder: Path, start_date: dt.date = FIRST_DAY, timezone: dt.tzinfo = dt.UTC) -> Settings:
+        # A fixed offset stands in for a named zone where midnight has to be now.
+        return replace(read_settings(self.environment(folder, start_date)), timezone=timezone)  # type: ignore[arg-type]
 
     def environment(self, folder: Path, start_date: dt.date = FIRST_DAY, **variables: str) -> Mapping[str, str]:
         """The variables that lead the pipeline to this OMS and keep all it writes below a folder."""
@@ -120,9 +125,13 @@ def read(
     with (
         oms.source().connect() as session,
         session.snapshot(window, contract, settled) as snapshot,
-        snapshot.read(contract[table], open_to_the_past) as reader,
+        snapshot.read(contract[table], open_to_the_past) as batches,
     ):
-        return reader.read_all().to_pylist()
+        return rows_of(batches)
+
+
+def rows_of(batches: Iterable[pa.RecordBatch]) -> list[dict[str, Any]]:
+    return [row for batch in batches for row in batch.to_pylist()]
 
 
 def windowed(contract: Mapping[str, Table]) -> list[Table]:
@@ -131,11 +140,13 @@ def windowed(contract: Mapping[str, Table]) -> list[Table]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> str:
+def server() -> str:
     """One server for all rooms that import this fixture: the second to ask joins the first."""
-    directory = tmp_path_factory.getbasetemp() / "oms-server"
-    if (directory / "PG_VERSION").exists():
+    # Not below pytest's own folder: each pytest that starts bars other users from it, and PostgreSQL is one.
+    directory = Path(tempfile.gettempdir()) / f"oms-postgres-{os.getpid()}"
+    if directory.exists():
         return sample.start(directory)
+    atexit.register(shutil.rmtree, directory)  # runs after the server's own stop, which is registered later
     oms = Oms(sample.start(directory))
     for setting in ("max_prepared_transactions = 5", "fsync = off", "autovacuum = off"):
         oms.execute(f"alter system set {setting}")

@@ -1,0 +1,1 @@
+"""The transform room: dbt models on landed rows."""

@@ -139,5 +139,3 @@ class Landing:
         start = dt.datetime.combine(day, dt.time(), UTC)
         end = start + dt.timedelta(days=1)
         return Manifest(day, start, end, start, True, "", end, self._files[day])
-
-

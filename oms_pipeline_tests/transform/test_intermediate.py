@@ -19,7 +19,7 @@ CURRENT = [
     *STAGING,
     *(f"int_{table}__current" for table in ("orders", "order_items", "shipments", "shipment_items")),
 ]
-AFFECTED = [*CURRENT, "int_orders__affected", "dim_stores"]
+EVERYTHING = ["path:models"]
 D1, D2, D3 = "2026-01-01", "2026-01-02", "2026-01-03"
 
 
@@ -136,12 +136,12 @@ def test_a_store_that_moves_to_another_time_zone_affects_its_orders_and_what_it_
         shipments=[shipment(7, f"{D1} 12:00", order_id=3, store_id=1)],
     )
     landing.land(D2, stores=[store(1, "Asia/Tokyo"), store(2, "Europe/Berlin")], orders=[order(5, f"{D2} 10:00")])
-    landing.build(D1, models=AFFECTED)
-    landing.build(D2, models=AFFECTED)
+    landing.build(D1, models=EVERYTHING)
+    landing.build(D2, models=EVERYTHING)
 
     assert landing.rows("intermediate.int_orders__affected") == [(1,), (2,), (3,), (5,)]
 
-    landing.build(D2, models=AFFECTED)
+    landing.build(D2, models=EVERYTHING)
     assert landing.rows("intermediate.int_orders__affected") == [(5,)]
 
 
@@ -156,8 +156,8 @@ def test_an_order_is_affected_by_whatever_belongs_to_it(landing: Landing) -> Non
         shipment_items=[packed(7, 1, f"{D1} 12:00")],
         shipments=[shipment(8, f"{D2} 12:00", order_id=6)],
     )
-    landing.build(D1, models=AFFECTED)
-    landing.build(D2, models=AFFECTED)
+    landing.build(D1, models=EVERYTHING)
+    landing.build(D2, models=EVERYTHING)
 
     assert landing.rows("intermediate.int_orders__affected") == [(order_id,) for order_id in (1, 2, 3, 4, 5, 6)]
 
@@ -210,14 +210,19 @@ def test_models_refuse_staging_tables_of_another_window(landing: Landing) -> Non
         landing.land(day, orders=[order(1, f"{day} 10:00")])
     landing.build(D2, models=CURRENT)
 
-    with pytest.raises(TransformError) as refusal:
-        landing.run(D1, models=["int_orders__current"])
-
-    assert str(refusal.value).endswith(
+    told = (
         "staging.stg_oms__orders holds [2026-01-02, 2026-01-03), not [2026-01-01, 2026-01-02). "
-        "Materialise it for that window first: oms run --day 2026-01-01"
+        "Materialise it for that window first: oms run --day 2026-01-01 "
     )
+    with pytest.raises(TransformError, match=re.escape(told)):
+        landing.run(D1, models=["int_orders__current"])
     landing.build(D2, models=["int_orders__current"])
+
+
+@pytest.mark.parametrize("part", [["fct_orders"], ["dim_stores"], ["fct_orders+"], ["int_customers__orders"]])
+def test_what_can_only_be_computed_together_is_refused_apart(landing: Landing, part: list[str]) -> None:
+    with pytest.raises(TransformError, match=r"cannot be computed without .* or all models: oms run --day 2026-01-01"):
+        landing.run(D1, models=part)
 
 
 def test_a_full_refresh_refuses_a_window_that_leaves_landed_days_out(landing: Landing) -> None:
@@ -241,13 +246,12 @@ def test_what_reads_a_model_as_committed_runs_before_that_model(project: DbtProj
             waiting += new
         return found
 
-    days = re.findall(r"'(fct_\w+)':", (DBT_PROJECT_DIR / "macros" / "days_of_orders.sql").read_text(encoding="utf-8"))
-    read: set[tuple[str, str]] = set()
-    for unique_id, node in nodes.items():
-        if node["resource_type"] == "model":
-            names = re.findall(r"as_committed\('(\w+)'\)", node["raw_code"])
-            names += days if "committed=true" in node["raw_code"] else []
-            read |= {(unique_id, f"model.oms.{name}") for name in names}
+    read = {
+        (unique_id, f"model.oms.{name}")
+        for unique_id, node in nodes.items()
+        if node["resource_type"] == "model"
+        for name in node["config"]["meta"].get("committed", ())
+    }
 
     assert len(read) >= 7
     assert {(reader, model) for reader, model in read if reader not in ancestors(model)} == set()

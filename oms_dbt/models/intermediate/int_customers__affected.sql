@@ -1,4 +1,8 @@
-{{ config(materialized='table', tags=['window']) }}
+{{ config(
+    materialized='table',
+    tags=['window'],
+    meta={'committed': ['fct_orders', 'int_customers__orders']}
+) }}
 
 {% set committed_orders = as_committed('fct_orders') %}
 {% set committed_customers = as_committed('int_customers__orders') %}
@@ -22,11 +26,11 @@ customers as (
 final as (
     select
         customers.customer_id,
-        {{ 'committed.cohort_month' if committed_customers else 'cast(null as date)' }} as cohort_month_before
+        {{ 'previous.cohort_month' if committed_customers else 'cast(null as date)' }} as cohort_month_before
     from customers
     {%- if committed_customers %}
-    left join {{ committed_customers }} as committed
-        on customers.customer_id = committed.customer_id
+    left join {{ committed_customers }} as previous
+        on customers.customer_id = previous.customer_id
     {%- endif %}
     where customers.customer_id is not null
 )

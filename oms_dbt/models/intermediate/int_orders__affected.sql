@@ -1,4 +1,4 @@
-{{ config(materialized='table', tags=['window']) }}
+{{ config(materialized='table', tags=['window'], meta={'committed': ['dim_stores']}) }}
 
 {% set committed_stores = as_committed('dim_stores') %}
 
@@ -23,9 +23,9 @@ staged_shipment_items as (
 moved_stores as (
     select staged.store_id
     from staged_stores as staged
-    left join {{ committed_stores }} as committed
-        on staged.store_id = committed.store_id
-    where staged.timezone is distinct from committed.timezone
+    left join {{ committed_stores }} as previous
+        on staged.store_id = previous.store_id
+    where staged.timezone is distinct from previous.timezone
 ),
 
 {% endif -%}

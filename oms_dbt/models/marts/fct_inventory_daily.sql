@@ -13,39 +13,38 @@ with snapshots as (
     from {{ ref('int_inventory__snapshots') }}
 ),
 
--- The 28 days a business day looks back on, as pairs to join on: a filter on the business day then reaches the lines.
+lines as (
+    select * from {{ ref('fct_order_lines') }}
+),
+
+-- One row per day looked back on: a join on equality alone lets a filter on the business day reach the order lines.
 demand_days as (
     select
-        days.date_day as business_day,
-        days.date_day - offsets.days_back as demand_day
-    from {{ ref('dim_dates') }} as days
+        snapshots.*,
+        snapshots.business_day - offsets.days_back as demand_day
+    from snapshots
     cross join (
-        {% for days_back in range(28) -%}
-        select {{ days_back }} as days_back {{ 'union all' if not loop.last }}
-        {% endfor -%}
-    ) as offsets
+        values {% for days_back in range(28) %}({{ days_back }}){{ ', ' if not loop.last }}{% endfor %}
+    ) as offsets (days_back)
 ),
 
-demand as (
+demanded as (
     select
         demand_days.business_day,
-        lines.store_id,
-        lines.product_id,
-        sum(lines.net_units) as net_units_28d
+        demand_days.store_id,
+        demand_days.product_id,
+        demand_days.on_hand,
+        demand_days.reserved,
+        demand_days.available,
+        demand_days.reorder_point,
+        demand_days.snapshot_taken_at,
+        coalesce(sum(lines.net_units), 0) as net_units_28d
     from demand_days
-    inner join {{ ref('fct_order_lines') }} as lines on demand_days.demand_day = lines.business_day
-    group by demand_days.business_day, lines.store_id, lines.product_id
-),
-
-joined as (
-    select
-        snapshots.*,
-        coalesce(demand.net_units_28d, 0) as net_units_28d
-    from snapshots
-    left join demand
-        on snapshots.business_day = demand.business_day
-        and snapshots.store_id = demand.store_id
-        and snapshots.product_id = demand.product_id
+    left join lines
+        on demand_days.demand_day = lines.business_day
+        and demand_days.store_id = lines.store_id
+        and demand_days.product_id = lines.product_id
+    group by 1, 2, 3, 4, 5, 6, 7, 8
 ),
 
 final as (
@@ -61,7 +60,7 @@ final as (
         cast(net_units_28d as bigint) as net_units_28d,
         {{ ratio('available * 28', 'net_units_28d', 18, 2) }} as inventory_cover_days,
         snapshot_taken_at
-    from joined
+    from demanded
 )
 
 select * from final

@@ -1,0 +1,1 @@
+"""The whole graph: real PostgreSQL, Parquet, dbt, DuckDB and Dagster."""
