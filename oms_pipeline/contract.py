@@ -64,7 +64,7 @@ class Column:
         numeric = re.fullmatch(r"numeric\((\d+),\s*(\d+)\)", self.data_type)
         if numeric is None or not 1 <= int(numeric[1]) <= MAX_PRECISION:
             known = ", ".join([*_ARROW_TYPES, f"numeric(p,s) of up to {MAX_PRECISION} digits"])
-            raise ContractError(f"{CONTRACT_FILE.name}: {self.name} has type '{self.data_type}'. Use one of: {known}.")
+            raise ContractError(f"{self.name} has type '{self.data_type}'. Use one of: {known}.")
         return pa.decimal128(int(numeric[1]), int(numeric[2]))
 
 
@@ -136,8 +136,12 @@ def _table(name: str, entry: dict[str, Any], entries: dict[str, Any]) -> Table:
             parent_key=tuple(entries[parent]["config"]["meta"]["primary_key"]) if parent else (),
             shrink_limit=float(meta.get("shrink_limit", DEFAULT_SHRINK_LIMIT)),
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except ContractError as error:
+        raise ContractError(f"{CONTRACT_FILE.name}: table {name}: {error}") from None
+    except KeyError as error:
         raise ContractError(f"{CONTRACT_FILE.name}: table {name}: {error} is missing or not known. Add it.") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ContractError(f"{CONTRACT_FILE.name}: table {name}: {error}. Correct its entry.") from error
     missing = {*table.primary_key, *table.parent_key, table.cursor} - {column.name for column in table.columns}
     if missing:
         raise ContractError(f"{CONTRACT_FILE.name}: table {name} has no column {', '.join(sorted(missing))}. Add it.")

@@ -13,7 +13,8 @@
         {% set columns = landed_columns(relation.identifier) %}
         select
             {%- for name, data_type in columns.items() %}
-            {% if data_type == 'timestamptz' %}{{ utc(name) }}{% else %}cast({{ name }} as {{ data_type }}){% endif %} as {{ name.lstrip('_') }},
+            {{ utc(name) if data_type == 'timestamptz' else 'cast(' ~ name ~ ' as ' ~ data_type ~ ')' }}
+            {{- ' as ' ~ name.lstrip('_') }},
             {%- endfor %}
             landed_on
         from {{ adapter.dispatch('landed_window', 'oms')(relation, columns) }}
@@ -40,7 +41,8 @@
 {% macro duckdb__landed_window(relation, columns) %}
     {% set paths = run_query(
         "select path from external.registered_files where table_name = '" ~ relation.identifier
-        ~ "' and landed_on >= date '" ~ window_from() ~ "' and landed_on < date '" ~ window_to() ~ "' order by landed_on, path"
+        ~ "' and landed_on >= date '" ~ window_from() ~ "' and landed_on < date '" ~ window_to()
+        ~ "' order by landed_on, path"
     ).columns[0].values() %}
     (
             select

@@ -37,7 +37,7 @@
 {% endmaterialization %}
 
 
-{# Makes the model's relation, whatever was there. The contract is checked here; later rows are held against the table. #}
+{# Makes the model's relation, whatever was there. The contract is checked here; later rows are held against it. #}
 {% macro replace_with(type) %}
     {% set existing = load_cached_relation(this) %}
     {{ run_hooks(pre_hooks) }}
@@ -63,7 +63,8 @@
         {% if row[1] != row[2] %}
             {% do exceptions.raise_compiler_error(
                 stored.schema ~ '.' ~ stored.identifier ~ ' is stored with ' ~ row[0] ~ ' as ' ~ (row[1] or 'nothing')
-                ~ ', but the model now makes it ' ~ (row[2] or 'nothing') ~ '. Build it anew from the raw zone: oms rebuild'
+                ~ ', but the model now makes it ' ~ (row[2] or 'nothing')
+                ~ '. Build it anew from the raw zone: oms rebuild'
             ) %}
         {% endif %}
         {% do columns.append(api.Column.create(row[0], row[1])) %}

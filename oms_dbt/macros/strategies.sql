@@ -65,7 +65,9 @@
 #}
 {% macro as_committed(name) %}
     {% if execute and model.resource_type == 'model' and name not in model.config.meta.committed %}
-        {% do exceptions.raise_compiler_error("It reads " ~ name ~ " as committed: name it in the config's meta.committed.") %}
+        {% do exceptions.raise_compiler_error(
+            model.name ~ " reads " ~ name ~ " as committed. Say so in its config: meta={'committed': ['" ~ name ~ "']}"
+        ) %}
     {% endif %}
     {% set known = execute and not flags.FULL_REFRESH and model.resource_type == 'model' %}
     {{ return(load_cached_relation(relation_of(name)) if known else none) }}

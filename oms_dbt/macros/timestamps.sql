@@ -5,7 +5,9 @@
 
 {% macro duckdb__utc(instant) %}{{ return("timezone('UTC', " ~ instant ~ ")") }}{% endmacro %}
 
-{% macro snowflake__utc(instant) %}{{ return("cast(convert_timezone('UTC', " ~ instant ~ ") as timestamp_ntz)") }}{% endmacro %}
+{% macro snowflake__utc(instant) %}
+    {{- return("cast(convert_timezone('UTC', " ~ instant ~ ") as timestamp_ntz)") -}}
+{% endmacro %}
 
 
 {# The calendar day of a UTC timestamp in an IANA time zone; both arguments are SQL expressions. #}

@@ -59,8 +59,8 @@
         {% for name in reader.config.meta.committed if 'model.oms.' ~ name in selected_resources %}
             {% for id in together if id not in selected_resources %}
                 {% do exceptions.raise_compiler_error(
-                    name ~ " cannot be computed without " ~ graph.nodes[id].name ~ ", which would be wrong from then on. "
-                    ~ "Select " ~ reader.name ~ " and everything below it, or all models: "
+                    name ~ " cannot be computed without " ~ graph.nodes[id].name ~ ", which would be wrong from then on."
+                    ~ " Select " ~ reader.name ~ " and everything below it, or all models: "
                     ~ _command_for(window_from(), window_to())
                 ) %}
             {% endfor %}
@@ -72,10 +72,11 @@
 {# Every table tagged `window` that a selected model reads and this run does not replace holds the window asked for. #}
 {% macro refuse_other_window() %}
     {% set kept = {} %}
-    {% for id in selected_resources if id in graph.nodes and graph.nodes[id].resource_type == 'model' %}
-        {% for parent in graph.nodes[id].depends_on.nodes if parent in graph.nodes and parent not in selected_resources %}
-            {% if 'window' in graph.nodes[parent].tags %}
-                {% do kept.update({graph.nodes[parent].schema ~ '.' ~ graph.nodes[parent].alias: none}) %}
+    {% for id in selected_resources if id.startswith('model.') %}
+        {% for parent_id in graph.nodes[id].depends_on.nodes if parent_id not in selected_resources %}
+            {% set parent = graph.nodes.get(parent_id) %}
+            {% if parent and 'window' in parent.tags %}
+                {% do kept.update({parent.schema ~ '.' ~ parent.alias: none}) %}
             {% endif %}
         {% endfor %}
     {% endfor %}
@@ -84,7 +85,8 @@
         {% for table, held in kept.items() if held != _window_label(window_from(), window_to()) %}
             {% set window = (held or '').split(' ') %}
             {% do exceptions.raise_compiler_error(
-                table ~ (" holds [" ~ window[1] ~ ", " ~ window[2] ~ ")" if window | length == 3 else " holds no window")
+                table ~ " holds "
+                ~ ("[" ~ window[1] ~ ", " ~ window[2] ~ ")" if window | length == 3 else "no window")
                 ~ ", not [" ~ window_from() ~ ", " ~ window_to() ~ "). Materialise it for that window first: "
                 ~ _command_for(window_from(), window_to())
             ) %}
@@ -99,7 +101,8 @@
     {% if outside[0] %}
         {% do exceptions.raise_compiler_error(
             "A full refresh keeps only the window [" ~ window_from() ~ ", " ~ window_to() ~ "), but days from "
-            ~ outside[0] ~ " to " ~ outside[1] ~ " are landed outside it. Widen the window to all landed days: oms rebuild"
+            ~ outside[0] ~ " to " ~ outside[1] ~ " are landed outside it."
+            ~ " Widen the window to all landed days: oms rebuild"
         ) %}
     {% endif %}
 {% endmacro %}
@@ -129,7 +132,9 @@
 
 
 {# First and last landed day outside the window; nulls when there is none. #}
-{% macro landed_days_outside(from, to) %}{{ return(adapter.dispatch('landed_days_outside', 'oms')(from, to)) }}{% endmacro %}
+{% macro landed_days_outside(from, to) %}
+    {{ return(adapter.dispatch('landed_days_outside', 'oms')(from, to)) }}
+{% endmacro %}
 
 {% macro duckdb__landed_days_outside(from, to) %}
     select min(landed_on), max(landed_on)

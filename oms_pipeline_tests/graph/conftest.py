@@ -10,6 +10,8 @@ import pytest
 from oms_pipeline import sample
 from oms_pipeline.automation import RunReport
 from oms_pipeline.calendar import Window
+from oms_pipeline_tests.graph import handmade as handmade_days
+from oms_pipeline_tests.graph.handmade import Handmade
 from oms_pipeline_tests.graph.pipeline import Pipeline
 from oms_pipeline_tests.source.real_oms import SCHEMA, Oms
 
@@ -84,3 +86,8 @@ def replay(new_pipeline: Callable[..., Pipeline]) -> Replay:
 def pipeline(replay: Replay, tmp_path: Path, new_database: Callable[[str], Oms]) -> Pipeline:
     """The replayed business, free to go on."""
     return replay.pipeline.copy(tmp_path / "home", new_database)
+
+
+@pytest.fixture(scope="session")
+def handmade(new_pipeline: Callable[..., Pipeline]) -> Handmade:
+    return Handmade(new_pipeline(handmade_days.FIRST_DAY))

@@ -248,10 +248,11 @@ class Pipeline:
             return {name: connection.sql(f"select * from {name} order by all").to_arrow_table() for name in wanted}
 
     def registered(self) -> list[tuple[Any, ...]]:
-        """What the warehouse knows of landed files, but for when it was told."""
+        """What the warehouse knows of landed files, but for when it was told; paths below the raw zone."""
         with duckdb.connect(str(self.settings.duckdb_path), read_only=True) as connection:
             return connection.execute(
-                "select * exclude (registered_at) from external.registered_files order by all"
+                "select * exclude (registered_at) replace (regexp_replace(path, '.*/raw/', '') as path)"
+                " from external.registered_files order by all"
             ).fetchall()
 
 

@@ -27,20 +27,20 @@ SCHEMA = "oms"
 FIRST_DAY = dt.date(2026, 3, 1)
 LIFE_DAYS = 20
 
-# What an order needs around it; all of it older than the first day.
+# What an order needs around it; customers and products are older than the first day.
 MASTER_DATA = """
-insert into stores (store_name, channel, timezone, city, country, created_at, updated_at)
-select 'Store ' || n, 'online', 'UTC', 'City 1', 'DE', '2025-06-01', '2025-06-01' from generate_series(1, 4) as n;
-insert into employees (full_name, job_title, hired_on, created_at, updated_at)
-select 'Employee ' || n, 'Picker', '2025-06-01', '2025-06-01', '2025-06-01' from generate_series(1, 4) as n;
-insert into suppliers (supplier_name, email, lead_time_days, created_at, updated_at)
-select 'Supplier ' || n, 'supplier' || n || '@example.com', 5, '2025-06-01', '2025-06-01' from generate_series(1, 4) as n;
-insert into products (sku, product_name, category, retail_price, unit_cost, currency, created_at, updated_at)
-select 'SKU-' || n, 'Product ' || n, 'Home', 10, 4, 'EUR', '2025-06-01', '2025-06-01' from generate_series(1, 4) as n;
-insert into inventory (store_id, product_id, on_hand, reserved, reorder_point, created_at, updated_at)
-select s, p, 9, 1, 2, '2025-06-01', '2025-06-01' from generate_series(1, 4) as s, generate_series(1, 4) as p;
-insert into customers (email, full_name, country, created_at, updated_at)
-select 'customer' || n || '@example.com', 'Customer ' || n, 'DE', '2025-06-01', '2025-06-01' from generate_series(1, 4) as n
+insert into stores (store_name, channel, timezone, city, country)
+select 'Store ' || n, 'online', 'UTC', 'City 1', 'DE' from generate_series(1, 4) as n;
+insert into employees (full_name, job_title, hired_on)
+select 'Employee ' || n, 'Picker', '2025-06-01' from generate_series(1, 4) as n;
+insert into suppliers (supplier_name, email, lead_time_days)
+select 'Supplier ' || n, 'supplier' || n || '@example.com', 5 from generate_series(1, 4) as n;
+insert into products (sku, product_name, category, retail_price, unit_cost, currency, updated_at)
+select 'SKU-' || n, 'Product ' || n, 'Home', 10, 4, 'EUR', '2025-06-01' from generate_series(1, 4) as n;
+insert into inventory (store_id, product_id, on_hand, reserved, reorder_point)
+select s, p, 9, 1, 2 from generate_series(1, 4) as s, generate_series(1, 4) as p;
+insert into customers (email, full_name, country, updated_at)
+select 'customer' || n || '@example.com', 'Customer ' || n, 'DE', '2025-06-01' from generate_series(1, 4) as n
 """
 
 
@@ -91,10 +91,10 @@ class Oms:
     def order(self, order_id: int, updated_at: str, lines: int = 0) -> None:
         """Adds an order of some lines, all last changed at `updated_at`."""
         self.execute(f"""
-            insert into orders (order_id, order_number, store_id, currency, status, created_at, updated_at)
-            values ({order_id}, 'N-{order_id}', 1, 'EUR', 'placed', '{updated_at}', '{updated_at}');
-            insert into order_items (order_id, line_no, product_id, quantity, unit_price, unit_cost, created_at, updated_at)
-            select {order_id}, n, 1, 1, 10, 4, '{updated_at}', '{updated_at}' from generate_series(1, {lines}) as n
+            insert into orders (order_id, order_number, store_id, currency, status, updated_at)
+            values ({order_id}, 'N-{order_id}', 1, 'EUR', 'placed', '{updated_at}');
+            insert into order_items (order_id, line_no, product_id, quantity, unit_price, unit_cost, updated_at)
+            select {order_id}, n, 1, 1, 10, 4, '{updated_at}' from generate_series(1, {lines}) as n
         """)
 
 

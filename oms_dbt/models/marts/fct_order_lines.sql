@@ -17,16 +17,14 @@ refunded_returns as (
         line_no,
         sum(quantity) as returned_quantity,
         sum(coalesce(refund_amount, 0)) as returns_value
-    from {{ ref('int_returns__current') }}
-    where status = 'refunded' and {{ affected_only('order_id', ref('int_orders__affected')) }}
+    from {{ ref('fct_returns') }}
+    where is_refunded and {{ affected_only('order_id', ref('int_orders__affected')) }}
     group by order_id, line_no
 ),
 
 shipments as (
     select * from {{ ref('fct_shipments') }}
-    where shipped_at is not null
-        and status <> 'cancelled'
-        and {{ affected_only('order_id', ref('int_orders__affected')) }}
+    where {{ affected_only('order_id', ref('int_orders__affected')) }}
 ),
 
 shipment_items as (
@@ -35,19 +33,7 @@ shipment_items as (
 ),
 
 first_shipments as (
-    select
-        shipment_items.order_id,
-        shipment_items.line_no,
-        shipments.business_day,
-        shipments.store_id
-    from shipment_items
-    inner join shipments
-        on shipment_items.shipment_id = shipments.shipment_id
-        and shipment_items.order_id = shipments.order_id
-    qualify row_number() over (
-        partition by shipment_items.order_id, shipment_items.line_no
-        order by shipments.shipped_at, shipments.shipment_id
-    ) = 1
+    {{- first_shipments('shipments', 'shipment_items') -}}
 ),
 
 valued as (
@@ -62,8 +48,8 @@ valued as (
         orders.is_cancelled,
         coalesce(refunded_returns.returned_quantity, 0) as returned_quantity,
         coalesce(refunded_returns.returns_value, 0) as returns_value,
-        first_shipments.business_day as first_shipped_day,
-        first_shipments.store_id as first_shipped_store_id
+        first_shipments.first_shipped_day,
+        first_shipments.first_shipped_store_id
     from items
     inner join orders on items.order_id = orders.order_id
     left join refunded_returns

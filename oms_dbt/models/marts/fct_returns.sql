@@ -16,9 +16,23 @@ payments as (
     where {{ affected_only('order_id', ref('int_orders__affected')) }}
 ),
 
-lines as (
-    select * from {{ ref('fct_order_lines') }}
+items as (
+    select * from {{ ref('int_order_items__current') }}
     where {{ affected_only('order_id', ref('int_orders__affected')) }}
+),
+
+shipments as (
+    select * from {{ ref('fct_shipments') }}
+    where {{ affected_only('order_id', ref('int_orders__affected')) }}
+),
+
+shipment_items as (
+    select * from {{ ref('int_shipment_items__current') }}
+    where {{ affected_only('order_id', ref('int_orders__affected')) }}
+),
+
+first_shipments as (
+    {{- first_shipments('shipments', 'shipment_items') -}}
 ),
 
 joined as (
@@ -28,9 +42,9 @@ joined as (
         orders.customer_id,
         orders.currency,
         orders.timezone,
-        lines.product_id,
-        lines.first_shipped_day as ship_cohort_day,
-        lines.first_shipped_store_id as ship_cohort_store_id,
+        items.product_id,
+        first_shipments.first_shipped_day as ship_cohort_day,
+        first_shipments.first_shipped_store_id as ship_cohort_store_id,
         case
             when returns.status = 'refunded'
                 then coalesce(payments.occurred_at, returns.received_at, returns.requested_at)
@@ -38,7 +52,9 @@ joined as (
     from returns
     inner join orders on returns.order_id = orders.order_id
     left join payments on returns.order_id = payments.order_id and returns.refund_payment_id = payments.payment_id
-    left join lines on returns.order_id = lines.order_id and returns.line_no = lines.line_no
+    left join items on returns.order_id = items.order_id and returns.line_no = items.line_no
+    left join first_shipments
+        on returns.order_id = first_shipments.order_id and returns.line_no = first_shipments.line_no
 ),
 
 final as (

@@ -1,0 +1,232 @@
+"""The environment: what each variable takes, what it is when unset, and that no secret is ever shown."""
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oms_pipeline.errors import SettingsError
+from oms_pipeline.settings import (
+    DEFAULTS,
+    PROFILES,
+    PROJECT_DIR,
+    SAMPLE_HISTORY_DAYS,
+    VARIABLES,
+    describe_dsn,
+    get_settings,
+    read_settings,
+    sample_opened_file,
+)
+
+URL = "postgresql://reader:s3cret@db.example.com:6432/shop?sslmode=require"
+OWN = {"OMS_SOURCE_URL": URL, "OMS_START_DATE": "2026-01-31"}
+
+BAD_VALUES = [
+    ("OMS_PROFILE", "production", "one of: local"),
+    ("OMS_SOURCE_URL", "mysql://reader@db/shop", "Set it to postgresql://user@host:5432/database"),
+    ("OMS_SOURCE_URL", "db.example.com", "Set it to postgresql://user@host:5432/database"),
+    ("OMS_SOURCE_URL", "host=db.example.com dbname", "a value with spaces in single quotes"),
+    ("OMS_SOURCE_URL", "postgresql://reader@db:port/shop", "port is not a number up to 65535"),
+    ("OMS_SOURCE_URL", "postgresql://reader@db:65536/shop", "port is not a number up to 65535"),
+    ("OMS_SOURCE_URL", "postgresql://reader:a@b@db/shop", "Write them as %40, %2F and %25"),
+    ("OMS_SOURCE_URL", "postgresql://reader:a/b@db/shop", "Write them as %40, %2F and %25"),
+    ("OMS_SOURCE_URL", "postgresql://reader:50%@db/shop", "Write them as %40, %2F and %25"),
+    ("OMS_RAW_URL", "ftp://files/raw", "Set it to a folder, such as /data/raw"),
+    ("OMS_TIMEZONE", "Berlin", "Set it to an IANA name, such as Europe/Berlin"),
+    ("OMS_TIMEZONE", "../etc/passwd", "Set it to an IANA name"),
+    ("OMS_TIMEZONE", "Europe", "Set it to an IANA name"),  # a folder of names
+    ("OMS_START_DATE", "31.01.2026", "Set it to a date, such as 2026-01-31"),
+    ("OMS_START_DATE", "2026-02-30", "Set it to a date, such as 2026-01-31"),
+    ("OMS_OVERLAP", "1 hour", "a number and a unit"),
+    ("OMS_OVERLAP", "60", "a number and a unit"),
+    ("OMS_OVERLAP", "-1h", "a number and a unit"),
+    ("OMS_OVERLAP", "25d", "from 0s to 24d"),
+    ("OMS_SOURCE_STATEMENT_TIMEOUT", "0s", "from 1s to 24d"),
+    ("OMS_SOURCE_STATEMENT_TIMEOUT", "fast", "90s, 15min, 1h or 1d"),
+    ("OMS_LOCK_TIMEOUT", "1.5h", "90s, 15min, 1h or 1d"),
+    ("OMS_LOCK_TIMEOUT", "999999999d", "from 0s to 24d"),
+]
+
+
+@pytest.fixture
+def fresh_settings() -> Iterator[None]:
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+@pytest.mark.parametrize(("variable", "value", "remedy"), BAD_VALUES)
+def test_a_bad_value_is_told_in_one_line_with_its_variable_and_what_to_set(
+    variable: str, value: str, remedy: str
+) -> None:
+    with pytest.raises(SettingsError) as error:
+        read_settings({**OWN, variable: value})
+    text = str(error.value)
+    assert text.startswith(variable)
+    assert remedy in text
+    assert "\n" not in text
+    assert error.value.__suppress_context__ or error.value.__context__ is None
+
+
+def test_an_unknown_profile_is_an_error_that_lists_the_known_ones() -> None:
+    with pytest.raises(SettingsError) as error:
+        read_settings({"OMS_PROFILE": "Local"})
+    assert str(error.value) == f"OMS_PROFILE is 'Local'. Set it to one of: {', '.join(PROFILES)}."
+
+
+def test_an_own_source_needs_a_first_day() -> None:
+    with pytest.raises(SettingsError, match=r"OMS_START_DATE is not set\. Set it to the first day to load"):
+        read_settings({"OMS_SOURCE_URL": URL})
+
+
+def test_nothing_set_means_the_sample_oms_and_everything_in_one_folder_of_the_checkout() -> None:
+    settings = read_settings({})
+    home = PROJECT_DIR / ".oms"
+    assert settings.uses_sample
+    assert settings.profile == "local"
+    assert settings.source_schema == "public"
+    assert settings.timezone == ZoneInfo("UTC")
+    assert settings.overlap == dt.timedelta(hours=1)
+    assert settings.statement_timeout == dt.timedelta(minutes=10)
+    assert settings.lock_timeout == dt.timedelta(minutes=15)
+    assert settings.home == home
+    assert settings.raw_url == str(home / "raw")
+    assert settings.duckdb_path == home / "oms.duckdb"
+    assert settings.sample_dir == home / "sample"
+    assert settings.dbt_dir == home / "dbt"
+
+
+def test_everything_set_is_read() -> None:
+    settings = read_settings(
+        {
+            "OMS_PROFILE": "local",
+            "OMS_SOURCE_URL": URL,
+            "OMS_SOURCE_SCHEMA": "shop",
+            "OMS_RAW_URL": "/data/raw",
+            "OMS_DUCKDB_PATH": "/data/shop.duckdb",
+            "OMS_TIMEZONE": "Europe/Berlin",
+            "OMS_START_DATE": "2026-01-31",
+            "OMS_OVERLAP": "90s",
+            "OMS_SOURCE_STATEMENT_TIMEOUT": "2 min",
+            "OMS_LOCK_TIMEOUT": "0s",
+            "OMS_HOME": "/data/home",
+        }
+    )
+    assert (settings.source_url, settings.source_schema) == (URL, "shop")
+    assert (settings.raw_url, settings.duckdb_path) == ("/data/raw", Path("/data/shop.duckdb"))
+    assert (settings.timezone.key, settings.start_date) == ("Europe/Berlin", dt.date(2026, 1, 31))
+    assert (settings.overlap, settings.statement_timeout) == (dt.timedelta(seconds=90), dt.timedelta(minutes=2))
+    assert (settings.lock_timeout, settings.home) == (dt.timedelta(), Path("/data/home"))
+    assert not settings.uses_sample
+
+
+def test_set_but_empty_means_unset() -> None:
+    assert read_settings(dict.fromkeys(VARIABLES, "  ")) == read_settings({})
+
+
+def test_a_value_may_have_spaces_around_it() -> None:
+    assert read_settings({"OMS_PROFILE": " local\n"}).profile == "local"
+
+
+def test_every_default_belongs_to_a_variable() -> None:
+    assert DEFAULTS.keys() <= VARIABLES.keys()
+
+
+def test_relative_paths_start_at_the_checkout_from_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = read_settings({"OMS_HOME": "state", "OMS_RAW_URL": "../raw", "OMS_DUCKDB_PATH": "./shop.duckdb"})
+    assert settings.home == PROJECT_DIR / "state"
+    assert settings.raw_url == str(PROJECT_DIR.parent / "raw")
+    assert settings.duckdb_path == PROJECT_DIR / "shop.duckdb"
+
+
+def test_a_tilde_is_the_users_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/analyst")
+    assert read_settings({"OMS_HOME": "~/oms"}).home == Path("/home/analyst/oms")
+
+
+def test_the_raw_zone_may_be_a_file_url() -> None:
+    assert read_settings({"OMS_RAW_URL": "file:///data/raw%20zone"}).raw_url == "/data/raw zone"
+
+
+def test_raw_zone_and_warehouse_follow_the_home() -> None:
+    settings = read_settings({"OMS_HOME": "/data"})
+    assert (settings.raw_url, settings.duckdb_path) == ("/data/raw", Path("/data/oms.duckdb"))
+
+
+def test_the_calendar_starts_when_the_sample_oms_opened(tmp_path: Path) -> None:
+    sample_opened_file(tmp_path).write_text("2026-02-03\n")
+    assert read_settings({"OMS_HOME": str(tmp_path)}).start_date == dt.date(2026, 2, 3)
+
+
+def test_before_the_sample_oms_opened_the_calendar_has_its_whole_history(tmp_path: Path) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    start = read_settings({"OMS_HOME": str(tmp_path)}).start_date
+    assert start in (today - dt.timedelta(days=n) for n in (SAMPLE_HISTORY_DAYS, SAMPLE_HISTORY_DAYS - 1))
+
+
+def test_the_environment_wins_over_the_env_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_settings: None
+) -> None:
+    (tmp_path / ".env").write_text("OMS_SOURCE_SCHEMA=from_file\nOMS_LOCK_TIMEOUT=3s\n")
+    monkeypatch.setattr("oms_pipeline.settings.PROJECT_DIR", tmp_path)
+    monkeypatch.setenv("OMS_SOURCE_SCHEMA", "from_environment")
+    monkeypatch.delenv("OMS_LOCK_TIMEOUT")
+    assert get_settings().source_schema == "from_environment"
+    assert get_settings().lock_timeout == dt.timedelta(seconds=3)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "shown"),
+    [
+        (URL, "db.example.com:6432/shop"),
+        ("postgres://db/shop", "db/shop"),
+        ("postgresql://reader:s3cret@[::1]:5432/shop", "[::1]:5432/shop"),
+        ("postgresql://reader:s3cret@one:1,two:2/shop", "one:1,two:2/shop"),
+        ("postgresql:///shop?host=/run/postgres&password=s3cret", "local socket/shop"),
+        ("postgresql://reader:s3cret?x#y@db/shop", "db/shop"),
+        ("host=db port=6432 dbname=shop user=reader password=s3cret", "db:6432/shop"),
+        ("host = db dbname = shop password = 's3cret host=other'", "db:5432/shop"),
+        (r"password='s3cret\' host=other' host=db dbname=shop", "db:5432/shop"),
+        ("dbname=shop password=s3cret", "localhost:5432/shop"),
+    ],
+)
+def test_a_dsn_is_shown_by_place_alone(dsn: str, shown: str) -> None:
+    read_settings({**OWN, "OMS_SOURCE_URL": dsn})
+    assert describe_dsn(dsn) == shown
+
+
+def test_settings_never_show_the_dsn() -> None:
+    settings = read_settings(OWN)
+    assert "s3cret" not in repr(settings)
+    assert "s3cret" not in str(settings)
+    assert settings.source_url == URL
+
+
+@given(password=st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=6))
+def test_no_password_is_shown_however_it_is_written(password: str) -> None:
+    """Also where it makes the DSN wrong: then the error is shown."""
+    secret = f"XyZ{password}ZyX"
+    in_quotes = secret.replace("\\", "\\\\").replace("'", "\\'")
+    for dsn in (
+        f"postgresql://reader:{secret}@db:5432/shop",
+        f"postgresql://reader:{quote(secret, safe='')}@db:5432/shop",
+        f"postgresql://db/shop?user=reader&password={secret}",
+        f"host=db dbname=shop password={secret}",
+        f"host=db dbname=shop password='{in_quotes}'",
+        f"password='{in_quotes}' host=db dbname=shop",
+    ):
+        try:
+            settings = read_settings({**OWN, "OMS_SOURCE_URL": dsn})
+            shown = f"{settings!r} {settings} {describe_dsn(settings.source_url or '')}"
+        except SettingsError as error:
+            shown = str(error)
+        assert not re.search("XyZ|ZyX", shown), dsn
