@@ -96,7 +96,7 @@ def backfill(first: dt.datetime, last: dt.datetime, reextract: bool) -> None:
 @one_line_errors
 def rebuild() -> None:
     """Build every model anew from the raw zone, after a model or the contract has changed. Reads no source."""
-    from oms_pipeline.automation import REBUILD_JOB, run_job
+    from oms_pipeline.automation import REBUILD_CONFIG, REBUILD_JOB, run_job
     from oms_pipeline.calendar import window_between
     from oms_pipeline.definitions import defs, make_raw_zone
     from oms_pipeline.instance import prepare_dagster_home
@@ -108,7 +108,7 @@ def rebuild() -> None:
         raise OmsError(f"The raw zone {settings.raw_url} is empty. Load a day first: oms run --day D")
     window = window_between(days[0], days[-1], settings)
     with progress_bars() as step, listening(step):
-        report = run_job(defs, REBUILD_JOB, window)
+        report = run_job(defs, REBUILD_JOB, window, REBUILD_CONFIG)
     _show_reports([report])
 
 

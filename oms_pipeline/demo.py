@@ -5,15 +5,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adbc_driver_postgresql import dbapi
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from oms_pipeline import sample
 from oms_pipeline.calendar import Window, today, window_between, yesterday
-from oms_pipeline.errors import OmsError, SettingsError
+from oms_pipeline.errors import OmsError, SettingsError, SourceError
 from oms_pipeline.instance import prepare_dagster_home
 from oms_pipeline.progress import Progress, listening
-from oms_pipeline.settings import Settings, sample_opened_file
+from oms_pipeline.settings import Settings, describe_dsn, sample_opened_file
+from oms_pipeline.source import PostgresSource
 
 DAILY_RUNS = 2
 LAYERS = ("raw", "external", "staging", "intermediate", "marts")
@@ -129,8 +131,22 @@ def reports_table(reports: Sequence[Any]) -> Table:
 
 
 def create_tables(settings: Settings) -> None:
-    """Creates the empty OMS tables on the source. Drops and changes nothing."""
-    sample.create_schema(settings.source_url or sample.start(settings.sample_dir), settings.source_schema)
+    """Creates the empty OMS tables on the source. Drops and changes nothing.
+
+    Raises:
+        SourceError: The server does not answer, or does not let this role create them.
+    """
+    dsn = settings.source_url or sample.start(settings.sample_dir)
+    with PostgresSource(dsn, settings.source_schema, settings.statement_timeout, settings.overlap).connect():
+        pass  # a server that does not answer is told of as a run would tell of it
+    try:
+        sample.create_schema(dsn, settings.source_schema)
+    except dbapi.Error as error:
+        reason = str(error).split("ERROR:")[-1].splitlines()[0].strip()
+        raise SourceError(
+            f"The OMS at {describe_dsn(dsn)} does not let this role create the OMS tables: {reason}. "
+            "Set OMS_SOURCE_URL to a role that may create them."
+        ) from None
 
 
 def open_sample(settings: Settings, first_day: dt.date, orders_per_day: int, seed: int) -> sample.Business:

@@ -82,6 +82,13 @@ class SqliteEventLog(SqliteEventLogStorage):
             for n in newest.values():
                 self._store_asset_event(index, events[n], event_ids[n])
 
+    def dispose(self) -> None:
+        """Closes what is open; whoever asks again opens it again."""
+        super().dispose()
+        with self._lock:
+            while self._open:
+                self._open.popitem()[1].close()
+
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._lock:

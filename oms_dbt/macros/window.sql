@@ -59,8 +59,8 @@
         {% for name in reader.config.meta.committed if 'model.oms.' ~ name in selected_resources %}
             {% for id in together if id not in selected_resources %}
                 {% do exceptions.raise_compiler_error(
-                    name ~ " cannot be computed without " ~ graph.nodes[id].name ~ ", which would be wrong from then on."
-                    ~ " Select " ~ reader.name ~ " and everything below it, or all models: "
+                    name ~ " cannot be computed without " ~ graph.nodes[id].name
+                    ~ ", which would be wrong from then on. Select " ~ reader.name ~ " and everything below it, or all models: "
                     ~ _command_for(window_from(), window_to())
                 ) %}
             {% endfor %}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 DAILY_JOB: Final = "daily_oms"
 REBUILD_JOB: Final = "rebuild_marts"
 WEEKLY_JOB: Final = "weekly_full_check"
+REBUILD_CONFIG: Final = {"transform": {"full_refresh": True}}
 DAILY_HOUR: Final = 1
 DAILY_MINUTE: Final = 30
 
@@ -36,7 +37,7 @@ def jobs(settings: Settings) -> list["UnresolvedAssetJobDefinition"]:
             REBUILD_JOB,
             selection=dg.AssetSelection.groups("staging", "intermediate", "marts"),
             partitions_def=partitions,
-            config={"ops": {"transform": {"config": {"full_refresh": True}}}},
+            config={"ops": {name: {"config": values} for name, values in REBUILD_CONFIG.items()}},
             description="Builds every model anew from the raw zone. Its range must span every landed day.",
         ),
     ]

@@ -116,7 +116,7 @@ class DuckDBWarehouse:
             try:
                 return duckdb.connect(str(self.path), read_only=read_only)
             except duckdb.IOException as error:
-                holder = re.search(r"Conflicting lock is held in (.+?)(?: by user|\.|$)", str(error))
+                holder = re.search(r"Conflicting lock is held in (.*?\bPID \d+\)?)", str(error))
                 if holder is None:
                     raise self._unusable(str(error).splitlines()[0]) from error
                 if time.monotonic() - started >= self.lock_timeout.total_seconds():

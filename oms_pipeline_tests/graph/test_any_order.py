@@ -67,7 +67,7 @@ class Warehouses:
                 assert found == [], f"after {' '.join(map(str, loads[: number + 1]))}"
 
 
-def test_handmade_days_in_two_orders_with_gaps_repeats_and_interruptions_equal_a_rebuild(
+def test_handmade_days_backwards_with_a_gap_repeats_and_an_interruption_equal_a_rebuild(
     handmade: Handmade, tmp_path: Path
 ) -> None:
     first, second, third = case.FIRST_DAY, case.SECOND_DAY, case.THIRD_DAY

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
@@ -23,6 +24,7 @@ from oms_pipeline.contract import Table, load_contract
 from oms_pipeline.settings import Settings, read_settings
 from oms_pipeline.source import PostgresSource
 
+UTC = ZoneInfo("UTC")
 SCHEMA = "oms"
 FIRST_DAY = dt.date(2026, 3, 1)
 LIFE_DAYS = 20
@@ -105,9 +107,14 @@ def run(connection: dbapi.Connection, statements: str) -> None:
         cursor.adbc_statement.execute_update()
 
 
-def day(text: str, timezone: dt.tzinfo = dt.UTC) -> Window:
+def day(text: str, timezone: ZoneInfo = UTC) -> Window:
     """The window of one day."""
-    return day_window(dt.date.fromisoformat(text), timezone)  # type: ignore[arg-type]
+    return day_window(dt.date.fromisoformat(text), timezone)
+
+
+def days(first: str, last: str) -> Window:
+    """The window of a range of days."""
+    return Window(dt.date.fromisoformat(first), dt.date.fromisoformat(last) + dt.timedelta(days=1), UTC)
 
 
 def day_that_ends_at(instant: dt.datetime) -> Window:

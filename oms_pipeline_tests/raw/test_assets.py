@@ -1,0 +1,115 @@
+"""The raw assets as Dagster shows and retries them."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from oms_pipeline.contract import load_contract
+from oms_pipeline.raw import RawConfig, raw_assets
+from oms_pipeline.source import PostgresSource
+from oms_pipeline_tests.raw.conftest import Landing
+from oms_pipeline_tests.source.real_oms import SCHEMA
+
+
+def materialise(
+    landing: Landing, first: str, last: str | None = None, *, reextract: bool = False, source: PostgresSource | None = None
+) -> dict[str, dict[str, Any]]:
+    """Runs the step by itself; table name → metadata."""
+    assets = raw_assets(landing.oms.settings(landing.folder), load_contract())
+    context = dg.build_asset_context(partition_key_range=dg.PartitionKeyRange(first, last or first))
+    results: Iterator[dg.MaterializeResult[Any]] = assets(
+        context, RawConfig(reextract=reextract), source=source or landing.oms.source(), raw_zone=landing.zone
+    )
+    return {result.asset_key.path[1]: dict(result.metadata or {}) for result in results if result.asset_key}
+
+
+def test_there_is_one_asset_per_table_in_the_raw_layer(landing: Landing) -> None:
+    assets = raw_assets(landing.oms.settings(landing.folder), load_contract())
+    specs = {spec.key.to_user_string(): spec for spec in assets.specs}
+    assert list(specs) == [f"raw/{table}" for table in load_contract()]
+    assert {spec.group_name for spec in specs.values()} == {"raw"}
+    assert {spec.partitions_def for spec in specs.values()} == {assets.partitions_def}
+    schema = specs["raw/orders"].metadata["dagster/column_schema"]
+    assert [column.name for column in schema.columns] == [column.name for column in load_contract()["orders"].columns]
+    assert all(column.description for column in schema.columns)
+
+
+def test_each_asset_tells_its_rows_bytes_path_and_snapshot(landing: Landing) -> None:
+    landing.oms.order(1, "2026-03-02 10:00+00", lines=2)
+    told = materialise(landing, "2026-03-02")
+    manifest = landing.zone.manifest(dt.date(2026, 3, 2))
+    assert manifest is not None
+    for name, file in manifest.files.items():
+        assert told[name]["dagster/row_count"] == file.rows
+        assert told[name]["bytes"] == file.bytes
+        assert told[name]["sha256"] == file.sha256
+        assert told[name]["path"].value == landing.zone.url(file)
+        assert told[name]["snapshot"] == manifest.snapshot
+        assert told[name]["settled"] is True
+    assert "N-1" in told["orders"]["preview"].value
+
+
+def test_a_range_tells_the_sum_of_its_days(landing: Landing) -> None:
+    landing.oms.order(1, "2026-03-02 10:00+00", lines=2)
+    landing.oms.order(2, "2026-03-03 10:00+00", lines=1)
+    told = materialise(landing, "2026-03-02", "2026-03-03")
+    assert told["order_items"]["dagster/row_count"] == 3
+    assert told["order_items"]["window"] == "2026-03-02 to 2026-03-03"
+    assert told["inventory"]["dagster/row_count"] == 16
+
+
+def test_an_asset_without_a_file_says_why(landing: Landing) -> None:
+    materialise(landing, "2026-03-02", "2026-03-04")
+    told = materialise(landing, "2026-03-02")
+    assert told["stores"]["dagster/row_count"] == 0
+    assert "last day of a range only" in told["stores"]["note"]
+
+
+def test_a_preview_shows_no_personal_data(landing: Landing) -> None:
+    landing.oms.execute("update customers set updated_at = '2026-03-02 10:00+00'")
+    told = materialise(landing, "2026-03-02")
+    for table, hidden in (("customers", ["customer1@example.com", "Customer 1"]), ("employees", ["Employee 1"])):
+        preview = told[table]["preview"].value
+        assert "•••" in preview
+        assert not [text for text in hidden if text in preview]
+
+
+def test_a_new_column_is_reported(landing: Landing) -> None:
+    landing.oms.execute("alter table orders add column gift_note text, add column channel text")
+    told = materialise(landing, "2026-03-02")
+    assert told["orders"]["new_columns"] == "channel, gift_note"
+    assert "new_columns" not in told["payments"]
+
+
+def test_a_source_that_does_not_answer_is_tried_again_later(landing: Landing) -> None:
+    nowhere = PostgresSource("postgresql://nobody@127.0.0.1:1/x", SCHEMA, dt.timedelta(seconds=1), dt.timedelta())
+    with pytest.raises(dg.RetryRequested) as retry:
+        materialise(landing, "2026-03-02", source=nowhere)
+    assert retry.value.max_retries == 4
+    assert retry.value.seconds_to_wait == 5
+
+
+def test_what_only_people_can_mend_is_not_tried_again(landing: Landing) -> None:
+    landing.oms.execute("drop table returns")
+    with pytest.raises(dg.Failure, match=r"table oms\.returns is missing") as failure:
+        materialise(landing, "2026-03-02")
+    assert not failure.value.allow_retries
+
+
+def test_reading_anew_is_asked_for_by_the_run_config(landing: Landing) -> None:
+    materialise(landing, "2026-03-02")
+    landing.oms.order(1, "2026-03-02 10:00+00")
+    assert materialise(landing, "2026-03-02")["orders"]["dagster/row_count"] == 0
+    assert materialise(landing, "2026-03-02", reextract=True)["orders"]["dagster/row_count"] == 1
+
+
+def test_a_day_that_has_not_ended_is_refused(landing: Landing) -> None:
+    tomorrow = (dt.datetime.now(dt.UTC) + dt.timedelta(days=1)).date().isoformat()
+    with pytest.raises(Exception, match=r"has not ended in UTC") as error:
+        materialise(replace(landing), tomorrow)
+    assert landing.files() == {}
+    assert isinstance(error.value, Exception)

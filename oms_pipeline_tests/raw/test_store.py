@@ -1,0 +1,131 @@
+"""The folder under the raw zone: files appear whole or not at all, and what cannot be written is said in one line."""
+
+import resource
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from oms_pipeline.errors import RawZoneError
+from oms_pipeline.raw import FolderStore
+from oms_pipeline_tests.raw.conftest import Landing
+
+PAGE = 4096
+DISK = 1024 * 1024
+
+
+def files(root: Path) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+def test_a_file_appears_when_its_block_ends_and_not_before(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    with store.create("a/b.parquet") as file:
+        file.write(b"whole")
+        assert not (tmp_path / "a/b.parquet").exists()
+    assert (tmp_path / "a/b.parquet").read_bytes() == b"whole"
+    assert files(tmp_path) == ["a/b.parquet"]
+
+
+def test_a_file_whose_block_fails_does_not_appear_and_an_older_one_stays(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    store.write_text("a", "old")
+    with pytest.raises(TypeError), store.create("a") as file:
+        file.writelines([b"half of the ne", "and then no bytes"])
+    assert files(tmp_path) == ["a"]
+    assert store.read_text("a") == "old"
+
+
+def test_size_and_hash_are_those_of_the_file(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    with store.create("a") as file:
+        file.write(b"one")
+        file.write(memoryview(b"two"))
+    assert store.sha256("a") == (file.size, file.sha256)
+    assert file.size == 6
+
+
+def test_what_is_not_there_is_none(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    assert store.read_text("a") is None
+    assert store.sha256("a") is None
+    assert store.files("a") == []
+    assert store.folders("a") == []
+    store.delete("a")
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("Only root may mount a small file system.")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_raw_zone_is_told_and_holds_nothing_of_the_day(landing: Landing, full_disk: Path) -> None:
+    landing.oms.execute("""
+        insert into customers (email, full_name, country, updated_at)
+        select md5(n::text), repeat(md5((n + 1)::text), 2), 'DE', '2026-03-02' from generate_series(1, 40000) as n
+    """)
+    on_small_disk = Landing(landing.oms, full_disk)
+    with pytest.raises(RawZoneError) as error:
+        on_small_disk.land("2026-03-02")
+    assert str(error.value) == (
+        f"The raw zone {full_disk / 'raw'} is full. Free some space, or set OMS_RAW_URL to a larger disk."
+    )
+    assert on_small_disk.zone.days() == []
+    assert [name for name in on_small_disk.files() if name.startswith("customers") or ".unfinished" in name] == []
+
+    landing.oms.execute("delete from customers where customer_id > 10")
+    assert on_small_disk.land("2026-03-02").files["customers"].rows == 6, "the next run finds room again"
+
+
+def test_a_disk_that_has_room_for_all_but_the_manifest_holds_no_day(landing: Landing, full_disk: Path) -> None:
+    sizes = [file.bytes for file in landing.land("2026-03-02").files.values()]
+    needed = sum(-(-size // PAGE) * PAGE for size in sizes)
+    on_small_disk = Landing(landing.oms, full_disk)
+    (full_disk / "ballast").write_bytes(b"x" * (DISK - needed))
+    with pytest.raises(RawZoneError, match="is full"):
+        on_small_disk.land("2026-03-02")
+    assert len(on_small_disk.files()) == len(sizes)
+    assert on_small_disk.zone.days() == []
+    (full_disk / "ballast").unlink()
+    on_small_disk.zone.verify(on_small_disk.land("2026-03-02"))
+
+
+def test_a_limit_on_the_size_of_files_is_told(landing: Landing) -> None:
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, unlimited[1]))
+    try:
+        with pytest.raises(RawZoneError) as error:
+            landing.land("2026-03-02")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert str(error.value).startswith(f"The raw zone {landing.folder / 'raw'} cannot be used: File too large. ")
+    assert [name for name in landing.files() if "_manifest" in name or ".unfinished" in name] == []
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_raw_zone_that_cannot_be_written_is_told_before_the_source_is_read(
+    landing: Landing, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    blocked = Landing(landing.oms, tmp_path / place)
+    with pytest.raises(RawZoneError) as error:
+        blocked.land("2026-03-02")
+    assert str(error.value) == (
+        f"The raw zone {tmp_path / place / 'raw'} cannot be used: Not a directory. "
+        "Make the folder writable for this user, or set OMS_RAW_URL to another."
+    )
+    with pytest.raises(RawZoneError, match="Not a directory"):
+        blocked.zone.store.check()
+
+
+def test_the_probe_of_a_raw_zone_leaves_nothing(tmp_path: Path) -> None:
+    FolderStore(tmp_path / "raw").check()
+    assert files(tmp_path) == []
