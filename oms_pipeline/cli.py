@@ -96,12 +96,13 @@ def backfill(first: dt.datetime, last: dt.datetime, reextract: bool) -> None:
 @one_line_errors
 def rebuild() -> None:
     """Build every model anew from the raw zone, after a model or the contract has changed. Reads no source."""
+    settings = get_settings()
+
     from oms_pipeline.automation import REBUILD_CONFIG, REBUILD_JOB, run_job
     from oms_pipeline.calendar import window_between
     from oms_pipeline.definitions import defs, make_raw_zone
     from oms_pipeline.instance import prepare_dagster_home
 
-    settings = get_settings()
     prepare_dagster_home(settings)
     days = make_raw_zone(settings).days()
     if not days:
@@ -116,10 +117,11 @@ def rebuild() -> None:
 @one_line_errors
 def status() -> None:
     """Show per layer: the newest day, missing days, rows."""
+    settings = get_settings()
+
     from oms_pipeline.instance import prepare_dagster_home
     from oms_pipeline.status import layer_status
 
-    settings = get_settings()
     prepare_dagster_home(settings)
     table = Table("layer", "newest day", "missing days", "rows", title=f"Days since {settings.start_date}")
     table.columns[3].justify = "right"
@@ -132,11 +134,12 @@ def status() -> None:
 @one_line_errors
 def check() -> None:
     """Check settings, source, raw zone, warehouse and dbt: one line each, with the remedy."""
+    settings = get_settings()
+
     from oms_pipeline.checks import Level, check_setup
     from oms_pipeline.contract import load_contract
     from oms_pipeline.definitions import make_dbt_project, make_raw_zone, make_source, make_warehouse
 
-    settings = get_settings()
     signs = {Level.OK: "[green]✓[/]", Level.WARNING: "[yellow]![/]", Level.FAILED: "[red]✗[/]"}
     failed = False
     for finding in check_setup(
@@ -160,9 +163,10 @@ def check() -> None:
 @one_line_errors
 def dev(port: int, host: str) -> None:
     """Start Dagster's web UI and daemon for this checkout."""
+    settings = get_settings()
+
     from oms_pipeline.instance import prepare_dagster_home
 
-    settings = get_settings()
     prepare_dagster_home(settings)
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     os.chdir(settings.home)  # not the checkout, whose dagster.yaml Dagster would warn that it is not its own

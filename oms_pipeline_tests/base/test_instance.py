@@ -245,9 +245,7 @@ def test_a_runs_materialisations_are_handed_over_in_batches(
     assert batches.count(7) == 3  # one for each asset
 
 
-def test_a_batch_is_stored_whole_or_not_at_all(
-    tmp_path: Path, new_instance: Callable[..., dg.DagsterInstance]
-) -> None:
+def test_a_batch_is_stored_whole_or_not_at_all(tmp_path: Path, new_instance: Callable[..., dg.DagsterInstance]) -> None:
     with new_instance(tmp_path) as instance:
         log: Any = instance.event_log_storage
         log.store_event_batch(materialised("one", DAYS[:2]))

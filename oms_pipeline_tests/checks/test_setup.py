@@ -146,9 +146,7 @@ def test_one_writable_table_is_enough_for_the_warning(oms: Oms, check: Check) ->
     assert finding.text.startswith("may write to 1 tables.")
 
 
-def test_a_new_column_is_a_warning_and_everything_after_it_is_looked_at(
-    oms: Oms, read_only: Oms, check: Check
-) -> None:
+def test_a_new_column_is_a_warning_and_everything_after_it_is_looked_at(oms: Oms, read_only: Oms, check: Check) -> None:
     oms.execute("alter table orders add gift_note text; alter table stores add opened_on date")
     findings = check(read_only)
     finding = about("source columns", findings)
@@ -193,7 +191,10 @@ def test_a_missing_schema_fails_and_names_its_variable(read_only: Oms, check: Ch
         ),
         (
             "postgresql://reader:s3cret@127.0.0.1:1/shop?no_such_option=1",
-            ["OMS_SOURCE_URL, which names 127.0.0.1:1/shop, holds an option", "Correct it: https://www.postgresql.org/docs/"],
+            [
+                "OMS_SOURCE_URL, which names 127.0.0.1:1/shop, holds an option",
+                "Correct it: https://www.postgresql.org/docs/",
+            ],
         ),
     ],
 )

@@ -84,7 +84,9 @@ def assert_one_line(result: Result, home: Path, *parts: str) -> None:
     assert not home.exists()
 
 
-@pytest.mark.parametrize(("words", "command"), [pytest.param(*found, id=" ".join(found[0])) for found in commands(main)])
+@pytest.mark.parametrize(
+    ("words", "command"), [pytest.param(*found, id=" ".join(found[0])) for found in commands(main)]
+)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_tells_the_usage_and_every_option(
     words: tuple[str, ...], command: click.Command, flag: str, oms_command: Words, home: Path
@@ -199,7 +201,9 @@ def test_empty_tables_are_made_on_the_own_source_and_twice_is_fine(
         table.name: {column.name for column in table.columns} for table in load_contract().values()
     }
     assert {oms.value(f"select count(*) from {name}") for name in load_contract()} == {0}
-    oms.execute("insert into suppliers (supplier_name, email, lead_time_days) values ('Supplier 1', 's1@example.com', 1)")
+    oms.execute(
+        "insert into suppliers (supplier_name, email, lead_time_days) values ('Supplier 1', 's1@example.com', 1)"
+    )
     assert oms_command("sample", "init", "--empty", **oms.environment(home)).exit_code == 0
     assert oms.value("select count(*) from suppliers") == 1
     assert not home.exists()
@@ -220,9 +224,7 @@ def test_empty_tables_by_a_role_that_may_not_are_refused(
     assert_one_line(result, home, "permission denied", "create the OMS tables")
 
 
-@pytest.mark.parametrize(
-    "words", [("demo",), ("sample", "init"), ("sample", "simulate", "--days", "1")], ids=" ".join
-)
+@pytest.mark.parametrize("words", [("demo",), ("sample", "init"), ("sample", "simulate", "--days", "1")], ids=" ".join)
 def test_no_business_is_simulated_on_an_oms_of_ones_own(
     words: tuple[str, ...], new_database: Callable[[str], Oms], oms_command: Words, home: Path
 ) -> None:

@@ -76,7 +76,7 @@ class Oms:
         plain = PostgresSource(self.dsn, SCHEMA, dt.timedelta(minutes=1), dt.timedelta(hours=1))
         return replace(plain, **changes)
 
-    def settings(self, folder: Path, start_date: dt.date = FIRST_DAY, timezone: dt.tzinfo = dt.UTC) -> Settings:
+    def settings(self, folder: Path, start_date: dt.date = FIRST_DAY, timezone: dt.tzinfo = UTC) -> Settings:
         # A fixed offset stands in for a named zone where midnight has to be now.
         return replace(read_settings(self.environment(folder, start_date)), timezone=timezone)  # type: ignore[arg-type]
 
