@@ -9,7 +9,12 @@ from oms_pipeline.settings import PROJECT_DIR
 from oms_pipeline_tests.bench import backfill, day, extraction, history
 from oms_pipeline_tests.bench.report import write_json
 
-SECTIONS = {"extraction": extraction.measure, "day": day.measure, "backfill": backfill.measure, "history": history.measure}
+SECTIONS = {
+    "extraction": extraction.measure,
+    "day": day.measure,
+    "backfill": backfill.measure,
+    "history": history.measure,
+}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -17,10 +22,17 @@ SECTIONS = {"extraction": extraction.measure, "day": day.measure, "backfill": ba
 @click.option("--runs", default=5, show_default=True, type=click.IntRange(1), help="Rounds; figures are their medians.")
 @click.option("--scale", default=1.0, show_default=True, help="Shrinks every size; 0.01 for a quick look.")
 @click.option(
-    "--json", "path", type=click.Path(path_type=Path), default=PROJECT_DIR / ".oms" / "bench.json", help="Where to write all."
+    "--json",
+    "path",
+    type=click.Path(path_type=Path),
+    default=PROJECT_DIR / ".oms" / "bench.json",
+    help="Where to write all.",
 )
 @click.option(
-    "--cache", type=click.Path(path_type=Path), default=PROJECT_DIR / ".oms" / "bench", help="Where businesses are kept."
+    "--cache",
+    type=click.Path(path_type=Path),
+    default=PROJECT_DIR / ".oms" / "bench",
+    help="Where businesses are kept.",
 )
 def main(sections: tuple[str, ...], runs: int, scale: float, path: Path, cache: Path) -> None:
     """Measure SECTIONS (all by default) side by side with their limits. The first time, it simulates businesses."""
@@ -28,7 +40,9 @@ def main(sections: tuple[str, ...], runs: int, scale: float, path: Path, cache: 
     reports = []
     for section in sections or SECTIONS:
         with console.status(section) as status:
-            report = SECTIONS[section](cache.resolve(), runs, scale, lambda text: status.update(f"{section}: {text}"))
+            report = SECTIONS[section](
+                cache.resolve(), runs, scale, lambda text, section=section: status.update(f"{section}: {text}")
+            )
         report.show(console)
         reports.append(report)
         write_json(path, reports, runs, scale)

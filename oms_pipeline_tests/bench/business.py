@@ -115,7 +115,14 @@ class Home:
 
     def piece(self, name: str, state: str, function: str, **arguments: Any) -> Piece:
         """A piece that starts from a kept state."""
-        return Piece(name, function, arguments, self.environment, lambda: self.restore(state), self.source.server)
+        return Piece(
+            name,
+            function,
+            arguments,
+            self.environment,
+            prepare=lambda: self.restore(state),
+            server=self.source.server,
+        )
 
     def do(self, function: str, **arguments: Any) -> None:
         """Runs a piece without measuring it."""

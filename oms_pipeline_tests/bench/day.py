@@ -1,13 +1,11 @@
 """One day from the OMS to the marts in a cold process, against the sum of what it cannot do without."""
 
 import datetime as dt
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-from oms_pipeline_tests.bench.business import FIRST_DAY, Home, Source, day_queries, live, open_source
+from oms_pipeline_tests.bench.business import FIRST_DAY, Home, day_queries, live, open_source
 from oms_pipeline_tests.bench.measure import Piece, Sample, middle, ratio, take_turns
 from oms_pipeline_tests.bench.report import Comparison, Report
 
@@ -87,7 +85,12 @@ def needed_pieces(home: Home, day: dt.date) -> list[Piece]:
     return [
         home.piece("imports", "recorded", "bare_imports"),
         home.piece("COPY", "recorded", "copy_to_nowhere", dsn=home.source.dsn, queries=day_queries(day)),
-        home.piece("Parquet", "recorded", "bare_parquet", folder=str(home.folder / f"raw/year={day:%Y}/month={day:%m}/day={day:%d}")),
+        home.piece(
+            "Parquet",
+            "recorded",
+            "bare_parquet",
+            folder=str(home.folder / f"raw/year={day:%Y}/month={day:%m}/day={day:%d}"),
+        ),
         sql_piece(home, "SQL"),
     ]
 

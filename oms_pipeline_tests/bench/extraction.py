@@ -53,10 +53,7 @@ def measure(cache: Path, runs: int, scale: float, tell: Callable[[str], None]) -
         piece(LIMIT, "copy_to_nowhere", queries=[f"select * from {RELATION}"]),
         piece(OURS, "land_order_items", day=FAT_DAY.isoformat(), folder=str(out)),
         piece(PANDAS, "pandas_to_parquet", relation=RELATION, folder=str(out)),
-        *(
-            piece(name, "dlt_to_parquet", relation=RELATION, backend=name.split()[1], folder=str(out))
-            for name in DLT
-        ),
+        *(piece(name, "dlt_to_parquet", relation=RELATION, backend=name.split()[1], folder=str(out)) for name in DLT),
     ]
     samples = take_turns(pieces, runs, tell)
 
@@ -68,8 +65,12 @@ def measure(cache: Path, runs: int, scale: float, tell: Callable[[str], None]) -
         f"extraction: {lines:,} order lines of one day, PostgreSQL to Parquet",
         samples,
         [
-            Comparison("oms : COPY to nowhere", ratio(samples, lambda s: s[OURS].seconds, lambda s: s[LIMIT].seconds), "×", 1.5),
-            Comparison("pandas : oms", ratio(samples, lambda s: s[PANDAS].seconds, lambda s: s[OURS].seconds), "×", 4, True),
+            Comparison(
+                "oms : COPY to nowhere", ratio(samples, lambda s: s[OURS].seconds, lambda s: s[LIMIT].seconds), "×", 1.5
+            ),
+            Comparison(
+                "pandas : oms", ratio(samples, lambda s: s[PANDAS].seconds, lambda s: s[OURS].seconds), "×", 4, True
+            ),
             Comparison(
                 "best dlt : oms",
                 ratio(samples, lambda s: min(s[name].seconds for name in DLT), lambda s: s[OURS].seconds),
@@ -90,7 +91,9 @@ def _build(source: Source, lines: int, tell: Callable[[str], None]) -> None:
     sample.fat_day(source.dsn, FAT_DAY, lines)
     # Everybody gets the plan that this project asks for.
     source.execute(
-        "alter database postgres set enable_seqscan = off", "alter database postgres set jit = off", "create schema bench"
+        "alter database postgres set enable_seqscan = off",
+        "alter database postgres set jit = off",
+        "create schema bench",
     )
 
 
@@ -116,7 +119,9 @@ def _examine(out: Path, totals: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     files = [str(path) for path in out.rglob("*.parquet") if "state" not in path.parts]
     types = ", ".join(f"typeof(any_value({column})) as {column}_type" for column in DECIMALS)
-    found = duckdb.sql(f"select count(*) as n, {_sums('::varchar')}, {types} from read_parquet({files})").to_arrow_table()
+    found = duckdb.sql(
+        f"select count(*) as n, {_sums('::varchar')}, {types} from read_parquet({files})"
+    ).to_arrow_table()
     row = found.to_pylist()[0]
     if row["n"] != totals["n"]:
         raise RuntimeError(f"{out} holds {row['n']} rows of {totals['n']}.")

@@ -74,7 +74,9 @@ def _step(sample: Sample, step: str) -> float:
 
 def _rows(home: Home) -> int:
     with duckdb.connect(str(home.database), read_only=True) as warehouse:
-        counted = warehouse.execute("select sum(estimated_size) from duckdb_tables() where schema_name = 'marts'").fetchall()
+        counted = warehouse.execute(
+            "select sum(estimated_size) from duckdb_tables() where schema_name = 'marts'"
+        ).fetchall()
     return int(counted[0][0])
 
 

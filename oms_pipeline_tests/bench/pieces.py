@@ -71,9 +71,7 @@ def copy_to_nowhere(dsn: str, queries: Sequence[str]) -> Facts:
     script += [rf"\copy ({query}) to /dev/null (format binary)" for query in queries]
     facts: Facts = {}
     with stopwatch(facts):
-        subprocess.run(
-            [str(psql), dsn, "-qX", "-v", "ON_ERROR_STOP=1"], input="\n".join(script), text=True, check=True
-        )
+        subprocess.run([str(psql), dsn, "-qX", "-v", "ON_ERROR_STOP=1"], input="\n".join(script), text=True, check=True)
     return facts
 
 
@@ -195,7 +193,9 @@ def register_days(first: str, last: str) -> Facts:
     with dg.DagsterInstance.get() as instance:
         job.execute_in_process(
             instance=instance,
-            asset_selection=[key for key in job.asset_layer.executable_asset_keys if key.path[0] in ("raw", "external")],
+            asset_selection=[
+                key for key in job.asset_layer.executable_asset_keys if key.path[0] in ("raw", "external")
+            ],
             tags={RANGE_START_TAG: window.first.isoformat(), RANGE_END_TAG: window.last.isoformat()},
         )
     return {}
@@ -258,13 +258,6 @@ def run_oms(arguments: Sequence[str], record: str | None = None) -> Facts:
 
 
 def _import_libraries() -> None:
-    import adbc_driver_postgresql.dbapi
-    import dagster
-    import dagster_dbt
-    import dbt.adapters.duckdb
-    import dbt.cli.main
-    import dbt.task.build
-    import duckdb
     import pyarrow.parquet  # noqa: F401
 
 

@@ -88,7 +88,9 @@ class Report:
         found = Table("compared", "measured", "target", "", title=f"{self.name}: beside the targets")
         found.columns[1].justify = found.columns[2].justify = "right"
         for row in self.comparisons:
-            found.add_row(row.what, f"{row.value:,.2f} {row.unit}", row.target, "holds" if row.holds else "[yellow]missed[/]")
+            found.add_row(
+                row.what, f"{row.value:,.2f} {row.unit}", row.target, "holds" if row.holds else "[yellow]missed[/]"
+            )
         console.print(found, "")
 
     def as_json(self) -> dict[str, Any]:

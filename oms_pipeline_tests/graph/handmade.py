@@ -87,7 +87,9 @@ def payment(payment_id: int, order_id: int, kind: str, amount: str, occurred_at:
     )
 
 
-def shipment(shipment_id: int, order_id: int, shipped_at: str, *lines: tuple[int, int], store_id: int = NEW_YORK) -> str:
+def shipment(
+    shipment_id: int, order_id: int, shipped_at: str, *lines: tuple[int, int], store_id: int = NEW_YORK
+) -> str:
     """SQL that inserts a shipment of (line, quantity)."""
     items = ", ".join(f"({shipment_id}, {order_id}, {line_no}, {quantity})" for line_no, quantity in lines)
     return (

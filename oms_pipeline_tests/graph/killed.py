@@ -1,6 +1,6 @@
 """Runs `oms` and kills its own process at a given point, as a machine that is switched off would; for one test.
 
-    python -m oms_pipeline_tests.graph.killed 'reported models and tests fct_orders' run --day 2026-03-20
+python -m oms_pipeline_tests.graph.killed 'reported models and tests fct_orders' run --day 2026-03-20
 """
 
 import os

@@ -142,12 +142,16 @@ class Pipeline:
         """Materialises some assets of a day, as a click in the UI does."""
         self.use_dagster_home()
         with dg.DagsterInstance.get() as instance:
-            return (definitions or self.definitions).resolve_job_def(DAILY_JOB).execute_in_process(
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                instance=instance,
-                tags={PARTITION_TAG: day.isoformat()},
-                asset_selection=[dg.AssetKey(key) for key in keys],
-                raise_on_error=False,
+            return (
+                (definitions or self.definitions)
+                .resolve_job_def(DAILY_JOB)
+                .execute_in_process(
+                    run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                    instance=instance,
+                    tags={PARTITION_TAG: day.isoformat()},
+                    asset_selection=[dg.AssetKey(key) for key in keys],
+                    raise_on_error=False,
+                )
             )
 
     def use_dagster_home(self) -> None:

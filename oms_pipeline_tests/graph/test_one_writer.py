@@ -32,7 +32,9 @@ def test_six_daily_runs_at_once_end_where_six_in_a_row_end(new_pipeline: Callabl
     last_day = pipeline.simulate(6)
     days = pipeline.window(first_day, last_day).days
 
-    runs = [pipeline.process("-c", "from oms_pipeline.cli import main; main()", "run", "--day", str(day)) for day in days]
+    runs = [
+        pipeline.process("-c", "from oms_pipeline.cli import main; main()", "run", "--day", str(day)) for day in days
+    ]
     outputs = [run.communicate(timeout=1800)[0] for run in runs]
 
     assert [run.returncode for run in runs] == [0] * 6, outputs

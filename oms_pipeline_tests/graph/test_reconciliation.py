@@ -74,9 +74,7 @@ class Landed:
 
 
 @pytest.fixture(scope="module")
-def landed(
-    replay: Replay, tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[str], Oms]
-) -> Landed:
+def landed(replay: Replay, tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[str], Oms]) -> Landed:
     pipeline = replay.pipeline.copy(tmp_path_factory.mktemp("landed") / "home", new_database)
     day = pipeline.simulate()
     settings = pipeline.settings

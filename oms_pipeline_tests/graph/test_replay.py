@@ -14,7 +14,9 @@ from oms_pipeline_tests.source.real_oms import SCHEMA
 
 def test_after_every_run_every_mart_equals_the_oracle(replay: Replay) -> None:
     assert [report.error for report in replay.reports] == [None] * len(replay.windows)
-    assert [(str(window), found) for window, found in zip(replay.windows, replay.differences, strict=True) if found] == []
+    assert [
+        (str(window), found) for window, found in zip(replay.windows, replay.differences, strict=True) if found
+    ] == []
 
 
 def test_running_a_day_again_changes_nothing(replay: Replay, pipeline: Pipeline) -> None:

@@ -1,6 +1,8 @@
 """The raw assets as Dagster shows and retries them."""
 
 import datetime as dt
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,19 +12,15 @@ import pytest
 from oms_pipeline.contract import load_contract
 from oms_pipeline.errors import CalendarError
 from oms_pipeline.raw import RawConfig, raw_assets
-from oms_pipeline.source import PostgresSource
 from oms_pipeline_tests.raw.conftest import Landing
-from oms_pipeline_tests.source.real_oms import SCHEMA
 
 
-def materialise(
-    landing: Landing, first: str, last: str = "", *, reextract: bool = False, source: PostgresSource | None = None
-) -> dict[str, dict[str, Any]]:
+def materialise(landing: Landing, first: str, last: str = "", *, reextract: bool = False) -> dict[str, dict[str, Any]]:
     """Runs the step by itself; table name → metadata."""
     assets = raw_assets(landing.oms.settings(landing.folder), load_contract())
     context = dg.build_asset_context(partition_key_range=dg.PartitionKeyRange(first, last or first))
     results: Iterator[dg.MaterializeResult[Any]] = assets(
-        context, RawConfig(reextract=reextract), source=source or landing.oms.source(), raw_zone=landing.zone
+        context, RawConfig(reextract=reextract), source=landing.oms.source(), raw_zone=landing.zone
     )
     return {result.asset_key.path[1]: dict(result.metadata or {}) for result in results if result.asset_key}
 
@@ -85,12 +83,32 @@ def test_a_new_column_is_reported(landing: Landing) -> None:
     assert "new_columns" not in told["payments"]
 
 
-def test_a_source_that_does_not_answer_is_tried_again_later(landing: Landing) -> None:
-    nowhere = PostgresSource("postgresql://nobody@127.0.0.1:1/x", SCHEMA, dt.timedelta(seconds=1), dt.timedelta())
-    with pytest.raises(dg.RetryRequested) as retry:
-        materialise(landing, "2026-03-02", source=nowhere)
-    assert retry.value.max_retries == 4
-    assert retry.value.seconds_to_wait == 5
+@pytest.mark.slow
+def test_a_source_that_is_full_for_a_moment_is_tried_again_later(landing: Landing) -> None:
+    database = landing.oms.value("select current_database()::text")
+    role = f"reader_{time.monotonic_ns()}"
+    landing.oms.execute(f"""
+        create role {role} login;
+        grant usage on schema oms to {role};
+        grant select on all tables in schema oms to {role};
+        alter database {database} connection limit 0
+    """)
+    threading.Timer(3, landing.oms.execute, (f"alter database {database} connection limit -1",)).start()
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [raw_assets(landing.oms.settings(landing.folder), load_contract())],
+            partition_key="2026-03-02",
+            resources={
+                "source": landing.oms.source(dsn=landing.oms.dsn.replace("postgres@", f"{role}@")),
+                "raw_zone": landing.zone,
+            },
+            instance=instance,
+        )
+    retries = [event for event in result.all_events if event.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY]
+    assert [retry.step_retry_data.seconds_to_wait for retry in retries] == [5]
+    assert result.success
+    assert landing.zone.days() == [dt.date(2026, 3, 2)]
+    landing.oms.execute(f"drop owned by {role}; drop role {role}")
 
 
 def test_what_only_people_can_mend_is_not_tried_again(landing: Landing) -> None:

@@ -1,4 +1,8 @@
-{{ config(incremental_strategy='affected', unique_key='activity_month', meta={'affected': 'int_cohort_months__affected'}) }}
+{{ config(
+    incremental_strategy='affected',
+    unique_key='activity_month',
+    meta={'affected': 'int_cohort_months__affected'}
+) }}
 -- depends_on: {{ ref('int_cohort_months__affected') }}
 
 with

@@ -26,7 +26,10 @@ cumulated as (
 final as (
     select
         cohort_month,
-        cast({{ dbt.datediff('cohort_month', 'activity_month', 'month') }} as integer) as months_since_first,
+        cast(
+            (extract(year from activity_month) - extract(year from cohort_month)) * 12
+            + extract(month from activity_month) - extract(month from cohort_month) as integer
+        ) as months_since_first,
         currency,
         cast(cohort_customers as bigint) as cohort_customers,
         cast(active_customers as bigint) as active_customers,

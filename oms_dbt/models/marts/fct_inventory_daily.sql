@@ -24,7 +24,9 @@ demand_days as (
         snapshots.business_day - offsets.days_back as demand_day
     from snapshots
     cross join (
-        values {% for days_back in range(28) %}({{ days_back }}){{ ', ' if not loop.last }}{% endfor %}
+        values {% for days_back in range(28) %}
+        ({{ days_back }}){{ ',' if not loop.last }}
+        {%- endfor %}
     ) as offsets (days_back)
 ),
 

@@ -52,8 +52,10 @@ final as (
         cast(amount as decimal(18, 2)) as amount,
         cast(captured_amount as decimal(18, 2)) as captured_amount,
         cast(
-            case when kind = 'refund' and not is_return_refund and not is_order_cancelled then -captured_amount else 0 end
-            as decimal(18, 2)
+            case
+                when kind = 'refund' and not is_return_refund and not is_order_cancelled then -captured_amount
+                else 0
+            end as decimal(18, 2)
         ) as shipping_refunded,
         currency,
         parent_payment_id,
