@@ -162,6 +162,21 @@ def test_an_order_is_affected_by_whatever_belongs_to_it(landing: Landing) -> Non
     assert landing.rows("intermediate.int_orders__affected") == [(order_id,) for order_id in (1, 2, 3, 4, 5, 6)]
 
 
+def test_an_order_that_changes_day_and_customer_takes_both_out_of_their_old_place(landing: Landing) -> None:
+    for day, customer in ((D1, 1), (D2, 2)):
+        moved = order(1, f"{day} 10:00", customer_id=customer, placed_at=instant(f"{day} 10:00"))
+        landing.land(day, stores=[store(1, "UTC")], orders=[moved])
+    landing.build(D1, models=EVERYTHING)
+    landing.build(D2, models=EVERYTHING)
+
+    first, second = dt.date(2026, 1, 1), dt.date(2026, 1, 2)
+    assert landing.rows("intermediate.int_days__before") == [(first,)]
+    assert landing.rows("intermediate.int_days__affected") == [(first,), (second,)]
+    assert landing.rows("marts.daily_sales", "business_day", "orders") == [(second, 1)]
+    assert landing.rows("intermediate.int_customers__affected", "customer_id") == [(1,), (2,)]
+    assert landing.rows("intermediate.int_customers__orders", "customer_id", "first_order_day") == [(2, second)]
+
+
 def test_staging_takes_files_that_lack_a_column_have_another_or_do_not_exist(landing: Landing) -> None:
     landing.land(D1, without=["cancel_reason"], orders=[order(1, f"{D1} 10:00")])
     landing.land(D2, new_columns={"gift_note": "hello"}, orders=[order(2, f"{D2} 10:00", cancel_reason="late")])

@@ -1,0 +1,1 @@
+"""Registering landed days, through Dagster."""

@@ -1,0 +1,1 @@
+"""The DuckDB file: real, over files landed from a real OMS."""
