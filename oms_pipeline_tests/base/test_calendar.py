@@ -134,12 +134,15 @@ def test_a_range_holds_both_its_ends() -> None:
 
 
 def test_yesterday_can_be_loaded_and_today_cannot() -> None:
-    settings = settings_from(dt.date(2026, 1, 1))
-    newest = yesterday(settings)
+    # Where it is about noon, so that no midnight passes meanwhile. Etc/GMT+5 is five hours behind.
+    zone = f"Etc/GMT{dt.datetime.now(dt.UTC).hour - 12:+d}"
+    settings = settings_from(dt.date(2026, 1, 1), zone)
+    newest = dt.datetime.now(ZoneInfo(zone)).date() - DAY
     assert window_between(newest, newest, settings).last == newest
-    with pytest.raises(CalendarError) as error:
-        window_between(newest, newest + DAY * 2, settings)
-    assert str(error.value).startswith(f"{newest + DAY * 2} has not ended in UTC. The newest day to load is ")
+    for last in (newest + DAY, newest + 2 * DAY):
+        with pytest.raises(CalendarError) as error:
+            window_between(newest, last, settings)
+        assert str(error.value) == f"{last} has not ended in {zone}. The newest day to load is {newest}."
 
 
 def test_a_day_before_the_calendar_is_refused_with_both_ways_on() -> None:

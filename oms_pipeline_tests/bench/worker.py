@@ -1,4 +1,4 @@
-"""The process in which one piece is measured: `worker FUNCTION ARGUMENTS RESULT STARTED`. Imports nothing heavy itself."""
+"""The process in which one piece is measured: `worker FUNCTION ARGUMENTS RESULT STARTED`. Imports nothing heavy."""
 
 import json
 import re

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from oms_pipeline import sample
-from oms_pipeline.automation import DAILY_JOB
+from oms_pipeline.automation import DAILY_JOB, REBUILD_CONFIG, REBUILD_JOB
 from oms_pipeline.automation.launch import PARTITION_TAG, RunReport, run_job
 from oms_pipeline.calendar import Window
 from oms_pipeline.contract import load_contract
@@ -134,6 +134,8 @@ class Pipeline:
     ) -> RunReport:
         """Runs a job as `oms` does."""
         self.use_dagster_home()
+        if job == REBUILD_JOB:
+            config = REBUILD_CONFIG
         return run_job(definitions or self.definitions, job, window, config)
 
     def run_assets(

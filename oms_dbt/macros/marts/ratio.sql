@@ -2,8 +2,8 @@
     numerator / denominator as decimal(precision, scale), rounded half away from zero; null unless the denominator is
     positive.
 
-    Exact: integers only, because DuckDB divides decimals as doubles and Snowflake rounds a quotient before it is rounded
-    again.
+    Exact: integers only, because DuckDB divides decimals as doubles and Snowflake rounds a quotient before it is
+    rounded again.
 
     Args:
         numerator: Integer, or decimal with at most `scale` decimals.
