@@ -85,6 +85,9 @@ class DbtProjectFiles:
 
     def _files_state(self) -> str:
         digest = hashlib.sha256(f"{version('dbt-core')} {version('dbt-duckdb')}".encode())
+        for name, value in sorted(self.environment.items()):
+            # dbt names the database after its file, whatever folder that is in.
+            digest.update(f"{name}={Path(value).name}".encode())
         for path in project_files():
             digest.update(path.as_posix().encode())
             digest.update(path.read_bytes())

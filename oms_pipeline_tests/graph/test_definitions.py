@@ -4,6 +4,7 @@ import datetime as dt
 
 import dagster as dg
 import pytest
+from dagster._utils.schedules import schedule_execution_time_iterator
 
 from oms_pipeline.automation import DAILY_JOB, REBUILD_JOB, WEEKLY_JOB
 from oms_pipeline.calendar import partitions_def
@@ -109,6 +110,21 @@ def test_the_daily_schedule_runs_the_day_before(definitions: dg.Definitions, tic
     requests = schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=moment)).run_requests
 
     assert [request.partition_key for request in requests or ()] == ([] if day is None else [day])
+
+
+@pytest.mark.parametrize(
+    ("first", "ticks"),
+    [
+        ("2026-03-07", ["2026-03-07T06:30", "2026-03-08T06:30", "2026-03-09T05:30"]),  # a day of 23 hours
+        ("2026-10-31", ["2026-10-31T05:30", "2026-11-01T05:30", "2026-11-02T06:30"]),  # half past one comes twice
+    ],
+)
+def test_the_daily_schedule_ticks_once_a_night(definitions: dg.Definitions, first: str, ticks: list[str]) -> None:
+    schedule = definitions.resolve_schedule_def("daily_oms_schedule")
+    start = dt.datetime.fromisoformat(first).replace(tzinfo=dt.UTC).timestamp()
+    found = schedule_execution_time_iterator(start, schedule.cron_schedule, schedule.execution_timezone, True)
+
+    assert [next(found).astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M") for _ in ticks] == ticks
 
 
 def test_the_jobs_select_what_they_are_for(definitions: dg.Definitions) -> None:

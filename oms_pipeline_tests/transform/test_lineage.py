@@ -1,9 +1,6 @@
 """Column lineage, read out of compiled SQL."""
 
-from pathlib import Path
-from typing import Any
-
-from oms_pipeline.transform.lineage import ColumnLineage
+from oms_pipeline.transform.lineage import column_lineage
 
 STAGED = """
 select cast(order_id as bigint) as order_id, timezone('UTC', placed_at) as placed_at
@@ -15,8 +12,8 @@ from (
 ) as landed
 """
 MART = """
-with orders as (select * from "oms"."staging"."stg_oms__orders"),
-items as (select * from "oms"."intermediate"."int_order_items__current")
+with orders as (select * from "staging"."stg_oms__orders"),
+items as (select * from "intermediate"."int_order_items__current")
 select
     orders.order_id,
     sum(items.quantity * items.unit_price) as gmv,
@@ -32,35 +29,19 @@ COLUMNS = {
 }
 
 
-def node(schema: str, name: str, sql: str, depends_on: str = "model.oms.x") -> dict[str, Any]:
-    depends = {"nodes": [depends_on], "macros": ["macro.oms.m"]}
-    return {"schema": schema, "name": name, "raw_code": sql, "depends_on": depends}
-
-
-def lineage(folder: Path, macro: str = "") -> ColumnLineage:
-    manifest = {
-        "metadata": {"adapter_type": "duckdb"},
-        "macros": {"macro.oms.m": {"macro_sql": macro}},
-        "nodes": {
-            "model.oms.m": node("marts", "m", MART),
-            "model.oms.s": node("staging", "stg_oms__orders", STAGED, "source.oms.oms.orders"),
-        },
-    }
-    return ColumnLineage(manifest, folder)
-
-
-def read(found: ColumnLineage, unique_id: str, sql: str) -> dict[str, set[str]] | None:
-    columns = found.of(unique_id, sql, COLUMNS)
-    if columns is None:
+def read(schema: str, name: str, sql: str, depends_on: str = "model.oms.x") -> dict[str, set[str]] | None:
+    node = {"schema": schema, "name": name, "depends_on": {"nodes": [depends_on]}}
+    found = column_lineage(node, sql, COLUMNS, "duckdb")
+    if found is None:
         return None
     return {
         column: {f"{dep.asset_key.to_user_string()}.{dep.column_name}" for dep in deps}
-        for column, deps in columns.deps_by_column.items()
+        for column, deps in found.deps_by_column.items()
     }
 
 
-def test_a_column_is_made_of_the_columns_in_its_expression(tmp_path: Path) -> None:
-    assert read(lineage(tmp_path), "model.oms.m", MART) == {
+def test_a_column_is_made_of_the_columns_in_its_expression() -> None:
+    assert read("marts", "m", MART) == {
         "order_id": {"staging/stg_oms__orders.order_id"},
         "gmv": {
             "intermediate/int_order_items__current.quantity",
@@ -70,23 +51,12 @@ def test_a_column_is_made_of_the_columns_in_its_expression(tmp_path: Path) -> No
     }
 
 
-def test_a_staging_table_is_made_of_the_external_one_although_it_reads_files(tmp_path: Path) -> None:
-    assert read(lineage(tmp_path), "model.oms.s", STAGED) == {
+def test_a_staging_table_is_made_of_the_external_one_although_it_reads_files() -> None:
+    assert read("staging", "stg_oms__orders", STAGED, "source.oms.oms.orders") == {
         "order_id": {"external/orders.order_id"},
         "placed_at": {"external/orders.placed_at"},
     }
 
 
-def test_sql_that_cannot_be_read_has_no_lineage_and_stops_nothing(tmp_path: Path) -> None:
-    assert read(lineage(tmp_path), "model.oms.m", "select from where )(") is None
-
-
-def test_an_answer_is_kept_until_the_model_or_one_of_its_macros_changes(tmp_path: Path) -> None:
-    read(lineage(tmp_path), "model.oms.m", MART)
-    (kept,) = tmp_path.iterdir()
-    before = kept.stat().st_mtime_ns
-
-    read(lineage(tmp_path), "model.oms.m", MART)
-    assert [path.stat().st_mtime_ns for path in tmp_path.iterdir()] == [before]
-    read(lineage(tmp_path, macro="changed"), "model.oms.m", MART)
-    assert len(list(tmp_path.iterdir())) == 2
+def test_sql_that_cannot_be_read_has_no_lineage_and_stops_nothing() -> None:
+    assert read("marts", "m", "select from where )(") is None
