@@ -116,7 +116,7 @@ def test_the_daily_schedule_runs_the_day_before(definitions: dg.Definitions, tic
     ("first", "ticks"),
     [
         ("2026-03-07", ["2026-03-07T06:30", "2026-03-08T06:30", "2026-03-09T05:30"]),  # a day of 23 hours
-        ("2026-10-31", ["2026-10-31T05:30", "2026-11-01T05:30", "2026-11-02T06:30"]),  # half past one comes twice
+        ("2026-10-31", ["2026-10-31T05:30", "2026-11-01T06:30", "2026-11-02T06:30"]),  # half past one comes twice
     ],
 )
 def test_the_daily_schedule_ticks_once_a_night(definitions: dg.Definitions, first: str, ticks: list[str]) -> None:

@@ -9,9 +9,8 @@ from oms_pipeline_tests.transform.landing import Landing
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> DbtProjectFiles:
-    folder = tmp_path_factory.mktemp("dbt")
-    return DbtProjectFiles(folder, {"OMS_PROFILE": "local", "OMS_DUCKDB_PATH": str(folder / "warehouse.duckdb")})
+def project(dbt_dir: Path) -> DbtProjectFiles:
+    return DbtProjectFiles(dbt_dir, {"OMS_PROFILE": "local", "OMS_DUCKDB_PATH": str(dbt_dir / "oms.duckdb")})
 
 
 @pytest.fixture

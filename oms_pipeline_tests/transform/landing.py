@@ -45,7 +45,7 @@ class Landing:
         self._root = folder / "raw"
         self._files: dict[dt.date, dict[str, LandedFile]] = {}
         self.warehouse = DuckDBWarehouse(
-            folder / "warehouse.duckdb", RawZone(FolderStore(self._root)), lock_timeout=dt.timedelta(seconds=5)
+            folder / "oms.duckdb", RawZone(FolderStore(self._root)), lock_timeout=dt.timedelta(seconds=5)
         )
 
     def land(

@@ -12,8 +12,8 @@ from (
 ) as landed
 """
 MART = """
-with orders as (select * from "staging"."stg_oms__orders"),
-items as (select * from "intermediate"."int_order_items__current")
+with orders as (select * from "oms"."staging"."stg_oms__orders"),
+items as (select * from "oms"."intermediate"."int_order_items__current")
 select
     orders.order_id,
     sum(items.quantity * items.unit_price) as gmv,
