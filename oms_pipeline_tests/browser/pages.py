@@ -22,6 +22,8 @@ T = TypeVar("T")
 PATIENCE: Final = 600.0
 """Seconds for anything to happen: a page, a server's start, a run. Only a hung machine takes that long."""
 
+DIALOG: Final = "//*[@role='dialog']"
+
 _PAGE_CHANGED_MEANWHILE: Final = (
     ElementClickInterceptedException,
     ElementNotInteractableException,
@@ -64,16 +66,24 @@ class Pages:
         return self.driver.find_element(By.TAG_NAME, "body").text
 
     def sees(self, *texts: str) -> None:
-        """Waits until all of the texts can be read."""
+        """Waits until all of the texts can be read at once."""
         self.wait(" and ".join(map(repr, texts)), lambda: all(text in self.text() for text in texts))
 
     def find(self, xpath: str) -> WebElement:
         """The first element, once there is one."""
         return self.wait(xpath, lambda: self.driver.find_element(By.XPATH, xpath))
 
-    def links(self, xpath: str) -> set[str]:
-        """Where the links lead that are there now."""
-        return {str(link.get_attribute("href")) for link in self.driver.find_elements(By.XPATH, xpath)}
+    def read(self, xpath: str) -> str:
+        """The text of the first element, once it has any."""
+        return self.wait(f"a text in {xpath}", lambda: self.driver.find_element(By.XPATH, xpath).text)
+
+    def beside(self, label: str) -> str:
+        """The text that follows a label, as in the page's side bar."""
+        return self.read(f"//*[text()='{label}']/following-sibling::*[1]")
+
+    def attributes(self, xpath: str, name: str) -> set[str]:
+        """An attribute of all the elements that are there now."""
+        return {str(element.get_attribute(name)) for element in self.driver.find_elements(By.XPATH, xpath)}
 
     def click(self, xpath: str) -> None:
         """Clicks on the first element as soon as it can be clicked on."""
@@ -97,24 +107,21 @@ class Pages:
         field.send_keys(Keys.CONTROL, "a")
         field.send_keys(text, Keys.TAB)
 
-    def beside(self, label: str) -> str:
-        """The text under a label, as in the page's side bar."""
-        return self.find(f"//*[text()='{label}']/following-sibling::*[1]").text
+    def leave_dialog(self, button: str) -> None:
+        """Presses a dialog's button, and waits until what it does is done and the dialog gone."""
+        self.press(button)
+        self.wait("the dialog to close", lambda: not self.driver.find_elements(By.XPATH, DIALOG))
 
-    def table(self, heading: str) -> list[list[str]]:
-        """The cells of the table whose first column has this heading, without its header."""
-        return self._cells(f"//table[thead//td[1][normalize-space()='{heading}']]")
+    def table(self, xpath: str) -> list[list[str]]:
+        """The cells of a table's rows, headings left out, once there are any."""
+        cells = "return [...arguments[0].tBodies[0].rows].map(row => [...row.cells].map(cell => cell.innerText.trim()))"
+        return self.wait(
+            f"rows in {xpath}", lambda: self.driver.execute_script(cells, self.driver.find_element(By.XPATH, xpath))
+        )
 
     def markdown_table(self, key: str) -> list[list[str]]:
-        """The table behind a metadata entry's `[Show Markdown]`; leaves its dialog closed."""
+        """The table behind a metadata entry's `[Show Markdown]`."""
         self.click(f"//tr[normalize-space(td[1])='{key}']//*[text()='[Show Markdown]']")
-        cells = self._cells("//*[@role='dialog']//table")
-        self.press("Close")
-        self.wait("the dialog to close", lambda: not self.driver.find_elements(By.XPATH, "//*[@role='dialog']"))
+        cells = self.table(f"{DIALOG}//table")
+        self.leave_dialog("Close")
         return cells
-
-    def _cells(self, xpath: str) -> list[list[str]]:
-        return self.driver.execute_script(
-            "return [...arguments[0].tBodies[0].rows].map(row => [...row.cells].map(cell => cell.innerText.trim()))",
-            self.find(xpath),
-        )

@@ -4,14 +4,13 @@ import datetime as dt
 
 import pytest
 
-from oms_pipeline_tests.browser.pages import Pages
+from oms_pipeline_tests.browser.pages import DIALOG, Pages
 from oms_pipeline_tests.browser.site import Site
 
 pytestmark = pytest.mark.slow
 
-PARTITIONS = "//*[@role='dialog']//input[@type='text']"
+PARTITIONS = f"{DIALOG}//input[@type='text']"
 RUN_STATUS = "//*[text()='Success' or text()='Failure' or text()='Canceled']"
-BACKFILL_STATUS = "//*[text()='Succeeded' or text()='Failed' or text()='Canceled'][not(ancestor::table)]"
 
 
 def orders_landed(site: Site, day: dt.date) -> set[tuple[int, str, dt.datetime]]:
@@ -50,12 +49,11 @@ def test_a_day_loaded_from_the_job_page_is_in_the_marts(pages: Pages, site: Site
     pages.open("/locations/oms_pipeline/jobs/daily_oms")
     pages.press("Materialize all…")
     pages.type(PARTITIONS, str(site.single))
-    pages.press("Launch 1 run")
+    pages.leave_dialog("Launch 1 run")
 
-    pages.sees("Launched run")
     pages.open("/runs")
     pages.click(f"//a[starts-with(@href, '/runs/')][ancestor::*[@data-index][contains(., '{site.single}')]]")
-    assert pages.find(RUN_STATUS).text == "Success"
+    assert pages.read(RUN_STATUS) == "Success"
     pages.sees(f"partition: {site.single}", "raw", "external", "transform")
     assert_whole(site, site.single)
 
@@ -66,17 +64,17 @@ def test_a_range_backfilled_from_the_lineage_is_one_run_and_in_the_marts(pages: 
     pages.open("/asset-groups")
     pages.press("Materialize all…")
     pages.type(PARTITIONS, f"[{first}...{last}]")
-    pages.press("Launch backfill")
+    pages.leave_dialog("Launch backfill")
 
     pages.open("/runs?view=backfills")
     pages.click("//a[starts-with(@href, '/runs/b/')][ancestor::*[@data-index][contains(., '2 partitions')]]")
-    assert pages.find(BACKFILL_STATUS).text == "Succeeded"
-    pages.sees(f"{first}...{last}")
+    assert pages.beside("Partition selection") == f"{first}...{last}"
+    pages.wait("the end of the backfill", lambda: pages.beside("Status") in ("Succeeded", "Failed", "Canceled"))
+    assert pages.beside("Status") == "Succeeded"
 
     pages.click("//*[@role='tablist']//*[normalize-space()='Runs']")
-    runs = "//*[@data-index]//a[starts-with(@href, '/runs/') and not(starts-with(@href, '/runs/b/'))]"
-    pages.find(runs)
-    assert len(pages.links(runs)) == 1
-    assert pages.find(RUN_STATUS).text == "Success"
+    assert pages.read(RUN_STATUS) == "Success"
+    run = "//*[@data-index]//a[starts-with(@href, '/runs/') and not(starts-with(@href, '/runs/b/'))]"
+    assert len(pages.attributes(run, "href")) == 1
     assert_whole(site, first)
     assert_whole(site, last)

@@ -21,6 +21,11 @@ ASSETS = {
 }
 
 
+NODE = "//*[local-name()='foreignObject']//*[@data-tooltip]"
+COLUMNS = "//table[thead//td[1][normalize-space()='Column name']]"
+CODE_LINKS = "//a[contains(., 'in editor')]"
+
+
 def model(layer: str, name: str) -> dict[str, Any]:
     """What a model's YAML says of it."""
     return yaml.safe_load((MODELS / layer / f"{name}.yml").read_text())["models"][0]
@@ -39,11 +44,7 @@ def linked_file(href: str) -> Path:
 def test_the_lineage_shows_each_layer_as_a_group(pages: Pages) -> None:
     pages.open("/asset-groups")
 
-    def groups() -> set[str]:
-        nodes = pages.driver.find_elements("xpath", "//*[local-name()='foreignObject']//*[@data-tooltip]")
-        return {str(node.get_attribute("data-tooltip")) for node in nodes}
-
-    pages.wait("a group per layer", lambda: groups() == set(ASSETS))
+    pages.wait("a group per layer", lambda: pages.attributes(NODE, "data-tooltip") == set(ASSETS))
 
 
 @pytest.mark.parametrize("layer", ASSETS)
@@ -52,17 +53,15 @@ def test_a_layer_opens_to_all_its_assets(pages: Pages, layer: str) -> None:
     row = f"//button[.//*[@title='{layer}']]"
     pages.click(f"{row}/parent::*/parent::*/preceding-sibling::button")
 
-    def listed() -> set[str]:
-        names = pages.driver.find_elements("xpath", "//button/*[@title]")
-        return {str(name.get_attribute("title")) for name in names} - set(ASSETS)
-
-    pages.wait(f"the assets of {layer}", lambda: listed() == ASSETS[layer])
+    pages.wait(
+        f"the assets of {layer}", lambda: pages.attributes("//button/*[@title]", "title") - set(ASSETS) == ASSETS[layer]
+    )
 
 
 def test_a_group_of_the_graph_opens_on_a_click(pages: Pages) -> None:
     pages.open("/asset-groups")
-    pages.click("//*[local-name()='foreignObject']//*[@data-tooltip='raw']")
-    pages.find("//*[local-name()='foreignObject']//*[@data-tooltip='orders']")
+    pages.click(f"{NODE}[@data-tooltip='raw']")
+    pages.find(f"{NODE}[@data-tooltip='customers']")
 
 
 def test_a_mart_says_what_it_is(pages: Pages) -> None:
@@ -70,12 +69,10 @@ def test_a_mart_says_what_it_is(pages: Pages) -> None:
     pages.open("/assets/marts/fct_orders")
     pages.sees(shown(fct_orders["description"]))
     assert pages.beside("Owners") == "data"
-    assert pages.beside("Kinds").split() == ["dbt", "DuckDB"]
-    assert [[name, kind, about] for name, kind, about in pages.table("Column name")] == [
-        [column["name"], column["data_type"], shown(column["description"])] for column in fct_orders["columns"]
-    ]
-    files = {linked_file(href) for href in pages.links("//a[contains(., 'in editor')]")}
-    assert MODELS / "marts" / "fct_orders.sql" in files
+    assert set(pages.beside("Kinds").split()) == {"dbt", "DuckDB"}
+    columns = [[column["name"], column["data_type"], shown(column["description"])] for column in fct_orders["columns"]]
+    pages.wait(f"the columns {columns}", lambda: pages.table(COLUMNS) == columns)
+    assert MODELS / "marts" / "fct_orders.sql" in map(linked_file, pages.attributes(CODE_LINKS, "href"))
 
 
 def test_a_raw_table_says_what_it_is(pages: Pages) -> None:
@@ -83,12 +80,10 @@ def test_a_raw_table_says_what_it_is(pages: Pages) -> None:
     pages.open("/assets/raw/orders")
     pages.sees(shown(orders.description))
     assert pages.beside("Owners") == "data"
-    assert sorted(pages.beside("Kinds").split()) == ["Parquet", "Postgres"]
-    assert [[name, kind, about] for name, kind, about in pages.table("Column name")] == [
-        [column.name, column.data_type, shown(column.description)] for column in orders.columns
-    ]
-    files = {linked_file(href) for href in pages.links("//a[contains(., 'in editor')]")}
-    assert PROJECT_DIR / "oms_pipeline" / "raw" / "assets.py" in files
+    assert set(pages.beside("Kinds").split()) == {"Parquet", "Postgres"}
+    columns = [[column.name, column.data_type, shown(column.description)] for column in orders.columns]
+    pages.wait(f"the columns {columns}", lambda: pages.table(COLUMNS) == columns)
+    assert PROJECT_DIR / "oms_pipeline" / "raw" / "assets.py" in map(linked_file, pages.attributes(CODE_LINKS, "href"))
 
 
 def test_a_mart_shows_how_many_rows_it_has_and_some_of_them(pages: Pages, site: Site) -> None:
@@ -104,7 +99,7 @@ def test_a_mart_shows_how_many_rows_it_has_and_some_of_them(pages: Pages, site: 
 
 def test_a_raw_table_shows_the_bytes_of_its_day_and_some_of_its_rows(pages: Pages, site: Site) -> None:
     pages.open(f"/assets/raw/orders?view=partitions&partition={site.loaded}")
-    facts = dict(row[:2] for row in pages.wait("the facts of a day", lambda: facts_of_partition(pages)))
+    facts = {row[0]: row[1] for row in pages.table("//table[.//tr[normalize-space(td[1])='bytes']]")}
     first, _, last = facts["window"].partition(" to ")
     days = [day for day in site.days if first <= str(day) <= (last or first)]
     files = [file for day in days for file in site.landed(day, "orders")]
@@ -115,11 +110,6 @@ def test_a_raw_table_shows_the_bytes_of_its_day_and_some_of_its_rows(pages: Page
     landed = {str(row[0]) for row in site.rows(f"select order_id from read_parquet({[str(file) for file in files]})")}
     assert previewed
     assert {row[0] for row in previewed} <= landed
-
-
-def facts_of_partition(pages: Pages) -> list[list[str]]:
-    rows = pages.driver.find_elements("xpath", "//tr[normalize-space(td[1])='window']/parent::*/tr")
-    return [[cell.text for cell in row.find_elements("tag name", "td")] for row in rows]
 
 
 def test_personal_data_is_never_previewed(pages: Pages) -> None:
@@ -164,6 +154,5 @@ def test_the_daily_job_has_a_schedule_that_runs(pages: Pages) -> None:
     pages.click("//a[normalize-space()='daily_oms_schedule']")
     pages.sees("Schedule has never run", "1:30:00 AM", "(30 1 * * *)")
     assert pages.find("//tr[normalize-space(td[1])='Running']//input").is_selected()
-    assert pages.links("//tr[normalize-space(td[1])='Target']//a") == {
-        f"{pages.url}/locations/oms_pipeline/jobs/daily_oms"
-    }
+    target = pages.attributes("//tr[normalize-space(td[1])='Target']//a", "href")
+    assert target == {f"{pages.url}/locations/oms_pipeline/jobs/daily_oms"}
