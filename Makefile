@@ -13,7 +13,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) "$$(sed -nE 's/^(uv==[0-9.]+).*/\1/p' requirements.lock)" 2>/dev/null || true
 	@# uv is ten times as fast; where it cannot reach the index that pip is set up for, pip does it.
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements.lock 2>/dev/null \
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --no-deps -r requirements.lock 2>/dev/null \
 		|| $(PIP) --require-hashes --no-deps -r requirements.lock
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $(READY)

@@ -17,6 +17,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
+from oms_pipeline.errors import SettingsError
 from oms_pipeline.settings import PROJECT_DIR, Settings
 
 EVENT_BATCH: Final = "1000"
@@ -33,7 +34,12 @@ def prepare_dagster_home(settings: Settings) -> None:
     if os.environ.get("DAGSTER_HOME"):
         return
     home = settings.home / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"Dagster's state cannot be kept in {home}: {error.strerror}. Set OMS_HOME to a folder you can write to."
+        ) from error
     config = home / "dagster.yaml"
     text = (PROJECT_DIR / "dagster.yaml").read_text(encoding="utf-8")
     if not config.exists() or config.read_text(encoding="utf-8") != text:

@@ -18,6 +18,8 @@ from urllib.parse import quote
 import psutil
 from adbc_driver_postgresql import dbapi
 
+from oms_pipeline.errors import SettingsError, SourceError
+
 with warnings.catch_warnings():
     # platformdirs warns where XDG_RUNTIME_DIR is unset, as in most containers; its fallback is fine.
     warnings.simplefilter("ignore", UserWarning)
@@ -46,15 +48,20 @@ def start(directory: Path | str) -> str:
         process exits.
 
     Raises:
-        ValueError: white space in the path.
-        RuntimeError: the server does not answer, or a killed server's processes still hold the directory.
+        SettingsError: white space in the path, or no folder can be made there.
+        SourceError: the server does not answer, or a killed server's processes still hold the directory.
     """
     directory = Path(directory).expanduser().resolve()
     if any(character.isspace() for character in str(directory)):
-        raise ValueError(
-            f"PostgreSQL cannot be kept in {str(directory)!r}: choose a directory without white space in its path"
+        raise SettingsError(
+            f"The sample OMS cannot be kept in '{directory}'. Set OMS_HOME to a folder without white space in its path."
         )
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"The sample OMS cannot be kept in {directory}: {error.strerror}. Set OMS_HOME to a writable folder."
+        ) from error
 
     deadline = time.monotonic() + _ANSWERS_SECONDS
     while True:
@@ -71,7 +78,7 @@ def start(directory: Path | str) -> str:
             # It is dying, or recovering from having been killed.
             PostgresServer._instances.pop(directory, None)
             if time.monotonic() > deadline:
-                raise RuntimeError(f"PostgreSQL in {directory} does not answer: read {directory / 'log'}") from error
+                raise SourceError(f"PostgreSQL in {directory} does not answer. Read {directory / 'log'}") from error
             time.sleep(0.2)
 
 
@@ -93,9 +100,9 @@ def _forget_the_dead(directory: Path) -> None:
     while orphans := [pid for pid in psutil.pids() if _serves(pid, directory)]:
         # Two servers on one directory would destroy it; the backends of a killed server end once they notice.
         if time.monotonic() > deadline:
-            raise RuntimeError(
-                f"The server in {directory} was killed but its processes still run: "
-                f"end them (kill {' '.join(map(str, orphans))}) and try again"
+            raise SourceError(
+                f"The server in {directory} was killed but its processes still run. "
+                f"End them (kill {' '.join(map(str, orphans))}) and try again."
             )
         time.sleep(0.1)
     if len(recorded) > _SOCKET_DIRECTORY_LINE:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import dagster as dg
@@ -14,7 +15,7 @@ from oms_pipeline.presentation import lineage_table, table_metadata
 from oms_pipeline.progress import report
 from oms_pipeline.raw import Manifest, RawZone
 from oms_pipeline.settings import Settings
-from oms_pipeline.transform.lineage import column_lineage
+from oms_pipeline.transform.lineage import KnownLineage, column_lineage
 from oms_pipeline.transform.project import DbtProjectFiles
 from oms_pipeline.transform.reconcile import check_registered, check_staged, staged_rows_sql
 from oms_pipeline.transform.runner import NodeResult, run_dbt
@@ -93,14 +94,19 @@ def transform_assets(
                     )
                     _refuse_failures(results)
                     _reconcile_staging(session, contract, manifest, selected, landed)
-                    facts = session.facts([_relation(manifest, unique_id) for unique_id in selected])
+                    facts = session.facts(
+                        {_relation(manifest, uid): _previewed(manifest, uid, window) for uid in selected}
+                    )
         except OmsError as error:
             yield from _check_results(context, manifest, translator, results)
             raise dg.Failure(str(error), allow_retries=False) from error
 
+        known = KnownLineage(project.lineage_file)
         for result in results:
             if not result.is_test:
-                yield _materialization(manifest, translator, result, facts, window)
+                lineage = known.get(result.unique_id, partial(_lineage, manifest, result, facts))
+                yield _materialization(manifest, translator, result, facts, lineage, window)
+        known.save()
         yield from _check_results(context, manifest, translator, results)
 
     return transform
@@ -166,18 +172,25 @@ def _reconcile_staging(
         check_staged(landed, {row["table_name"]: row["row_count"] for row in rows})
 
 
+def _lineage(
+    manifest: Mapping[str, Any], result: NodeResult, facts: Mapping[str, RelationFacts]
+) -> dg.TableColumnLineage | None:
+    columns = {relation: tuple(fact.preview.column_names) for relation, fact in facts.items()}
+    columns |= {f"external.{source['name']}": tuple(source["columns"]) for source in manifest["sources"].values()}
+    node = manifest["nodes"][result.unique_id]
+    return column_lineage(node, result.compiled, columns, manifest["metadata"]["adapter_type"])
+
+
 def _materialization(
     manifest: Mapping[str, Any],
     translator: LayerTranslator,
     result: NodeResult,
     facts: Mapping[str, RelationFacts],
+    lineage: dg.TableColumnLineage | None,
     window: Window,
 ) -> dg.MaterializeResult[Any]:
     node = manifest["nodes"][result.unique_id]
     found = facts[_relation(manifest, result.unique_id)]
-    columns = {relation: tuple(fact.preview.column_names) for relation, fact in facts.items()}
-    columns |= {f"external.{source['name']}": tuple(source["columns"]) for source in manifest["sources"].values()}
-    lineage = column_lineage(node, result.compiled, columns, manifest["metadata"]["adapter_type"])
     hidden = [column["name"] for column in node["columns"].values() if column.get("meta", {}).get("pii")]
     more: dict[str, Any] = {"window": str(window), "seconds": round(result.seconds, 3)}
     if lineage is not None:
@@ -211,6 +224,12 @@ def _check_results(
                 metadata={"failing_rows": result.failures or 0, "seconds": round(result.seconds, 3)},
                 description=result.message or None,
             )
+
+
+def _previewed(manifest: Mapping[str, Any], unique_id: str, window: Window) -> str:
+    """Which rows to preview: any, or where those of one day are cheap and all are not (a view), the last day's."""
+    day = manifest["nodes"][unique_id]["config"]["meta"].get("preview_day")
+    return f"{day} = date '{window.last}'" if day else "true"
 
 
 def _relation(manifest: Mapping[str, Any], unique_id: str) -> str:

@@ -1,9 +1,53 @@
 """Column lineage of dbt models, read out of their compiled SQL. Executes nothing."""
 
-from collections.abc import Mapping, Sequence
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+
+
+class KnownLineage:
+    """Lineage that was read before: reading SQL costs a second a day, and only a change of the project changes it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, dict[str, list[list[str]]] | None]
+        self._known = json.loads(path.read_text()) if path.exists() else {}
+        self._grown = False
+
+    def get(self, model: str, read: Callable[[], dg.TableColumnLineage | None]) -> dg.TableColumnLineage | None:
+        """The lineage of a model, by its unique id; `read` reads it the first time."""
+        if model not in self._known:
+            self._known[model] = _written(read())
+            self._grown = True
+        known = self._known[model]
+        if known is None:
+            return None
+        return dg.TableColumnLineage(
+            {
+                column: [dg.TableColumnDep(dg.AssetKey(key), name) for *key, name in deps]
+                for column, deps in known.items()
+            }
+        )
+
+    def save(self) -> None:
+        """Writes it down for the next run, whole or not at all."""
+        if self._grown:
+            draft = self._path.with_suffix(f".{os.getpid()}")
+            draft.write_text(json.dumps(self._known))
+            draft.replace(self._path)
+
+
+def _written(lineage: dg.TableColumnLineage | None) -> dict[str, list[list[str]]] | None:
+    if lineage is None:
+        return None
+    return {
+        column: [[*dep.asset_key.path, dep.column_name] for dep in deps]
+        for column, deps in lineage.deps_by_column.items()
+    }
 
 
 def column_lineage(

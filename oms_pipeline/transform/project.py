@@ -36,6 +36,11 @@ class DbtProjectFiles:
         """Where dbt writes the parsed project."""
         return self.state_dir / "target"
 
+    @property
+    def lineage_file(self) -> Path:
+        """Where the column lineage of the project as parsed is kept."""
+        return self.target_dir / "lineage.json"
+
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """dbt's manifest of the project as its files are now.
@@ -81,6 +86,7 @@ class DbtProjectFiles:
                 result = dbtRunner().invoke(["parse", "--no-partial-parse", *self.arguments()])
             if not result.success:
                 raise TransformError(f"The dbt project does not parse: {result.exception}. Correct it in oms_dbt/.")
+            self.lineage_file.unlink(missing_ok=True)
             stamp.write_text(state)
 
     def _files_state(self) -> str:

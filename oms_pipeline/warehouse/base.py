@@ -55,8 +55,8 @@ class WarehouseSession(Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """Everything done inside, dbt's work included, appears at once at the end, or not at all."""
 
-    def facts(self, relations: Sequence[str]) -> dict[str, RelationFacts]:
-        """What is worth showing of each relation (`schema.name`)."""
+    def facts(self, relations: Mapping[str, str]) -> dict[str, RelationFacts]:
+        """What is worth showing of each relation: `schema.name` → condition on the rows to preview."""
 
     def query(self, sql: str) -> pa.Table:
         """Runs one SELECT."""

@@ -210,17 +210,17 @@ class DuckDBSession:
             raise
         self._connection.commit()
 
-    def facts(self, relations: Sequence[str]) -> dict[str, RelationFacts]:
-        """Row counts (of tables; counting a view would run it) and the first rows."""
+    def facts(self, relations: Mapping[str, str]) -> dict[str, RelationFacts]:
+        """Row counts (of tables; counting a view would run it) and the first rows under each relation's condition."""
         views = {
             f"{schema}.{name}" for schema, name in self._fetch("select schema_name, view_name from duckdb_views()")
         }
         return {
             relation: RelationFacts(
                 rows=None if relation in views else self._fetch(f"select count(*) from {relation}")[0][0],
-                preview=self.query(f"select * from {relation} limit {PREVIEW_ROWS}"),
+                preview=self.query(f"select * from {relation} where {condition} limit {PREVIEW_ROWS}"),
             )
-            for relation in relations
+            for relation, condition in relations.items()
         }
 
     def query(self, sql: str) -> pa.Table:

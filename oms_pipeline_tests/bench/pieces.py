@@ -5,15 +5,17 @@ work; `seconds` and `cpu` among them where less than the whole process counts.
 """
 
 import datetime as dt
+import gc
 import importlib
 import importlib.util
 import json
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -232,11 +234,13 @@ def run_oms(arguments: Sequence[str], record: str | None = None) -> Facts:
         record: A file for every statement that dbt runs, as JSON pairs of node and SQL.
     """
     parts = {"start of Python": time.time() - process_started}
+    from oms_pipeline.cli import GARBAGE_THRESHOLD, run
+
+    gc.set_threshold(GARBAGE_THRESHOLD)
     with adding_to(parts, "imports"):
         _import_libraries()
     with adding_to(parts, "definitions"):
         import oms_pipeline.definitions
-    from oms_pipeline.cli import main
     from oms_pipeline.instance import SqliteEventLog
     from oms_pipeline.transform import DbtProjectFiles, NodeResult, assets
     from oms_pipeline.warehouse.dbt_duckdb import SharedHandle
@@ -261,8 +265,9 @@ def run_oms(arguments: Sequence[str], record: str | None = None) -> Facts:
     _wrap(assets, "run_dbt", parts, "dbt", after=nodes.extend)
     if record is not None:
         _wrap(SharedHandle, "execute", parts, "recorded", lambda _, sql, *__: note_statement(sql))
-    with adding_to(parts, "command"):
-        main.main(args=list(arguments), standalone_mode=False)
+    sys.argv = ["oms", *arguments]
+    with adding_to(parts, "command"), suppress(SystemExit):
+        run()
     if record is not None:
         Path(record).write_text(json.dumps(statements))
 

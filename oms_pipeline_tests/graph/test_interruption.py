@@ -38,7 +38,7 @@ def test_a_run_killed_before_its_commit_leaves_nothing_and_the_next_run_heals(pi
 def test_a_run_killed_after_its_commit_has_the_whole_day_in_the_marts(pipeline: Pipeline) -> None:
     day = pipeline.simulate()
 
-    kill(pipeline, "opened " + str(pipeline.settings.dbt_dir / "lineage"), day)
+    kill(pipeline, "opened " + str(pipeline.settings.dbt_dir / "target" / "lineage.json"), day)
 
     assert pipeline.differences(day) == []
     assert_the_next_run_heals(pipeline, day)

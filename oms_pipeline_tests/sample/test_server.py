@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from oms_pipeline import sample
+from oms_pipeline.errors import SettingsError
 
 from .conftest import execute, rows
 
@@ -71,5 +72,5 @@ def test_a_path_longer_than_a_socket_path_may_be_works(tmp_path: Path) -> None:
 
 
 def test_a_path_with_white_space_is_refused_with_a_way_out(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="choose a directory without white space"):
+    with pytest.raises(SettingsError, match="Set OMS_HOME to a folder without white space"):
         sample.start(tmp_path / "my data")

@@ -1,6 +1,10 @@
 """Column lineage, read out of compiled SQL."""
 
-from oms_pipeline.transform.lineage import column_lineage
+from pathlib import Path
+
+import dagster as dg
+
+from oms_pipeline.transform.lineage import KnownLineage, column_lineage
 
 STAGED = """
 select cast(order_id as bigint) as order_id, timezone('UTC', placed_at) as placed_at
@@ -60,3 +64,15 @@ def test_a_staging_table_is_made_of_the_external_one_although_it_reads_files() -
 
 def test_sql_that_cannot_be_read_has_no_lineage_and_stops_nothing() -> None:
     assert read("marts", "m", "select from where )(") is None
+
+
+def test_lineage_is_read_once_and_known_to_the_next_run(tmp_path: Path) -> None:
+    lineage = dg.TableColumnLineage({"gmv": [dg.TableColumnDep(dg.AssetKey(["staging", "t"]), "quantity")], "one": []})
+    first = KnownLineage(tmp_path / "lineage.json")
+    assert first.get("model.oms.m", lambda: lineage) == lineage
+    assert first.get("model.oms.unreadable", lambda: None) is None
+    first.save()
+
+    second = KnownLineage(tmp_path / "lineage.json")
+    assert second.get("model.oms.m", lambda: None) == lineage
+    assert second.get("model.oms.unreadable", lambda: lineage) is None

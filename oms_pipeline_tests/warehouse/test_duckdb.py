@@ -324,19 +324,19 @@ def test_a_session_goes_on_after_a_transaction_that_failed(warehouse: DuckDBWare
 # What is worth showing
 
 
-def test_facts_count_tables_and_only_show_views(warehouse: DuckDBWarehouse) -> None:
+def test_facts_count_tables_and_only_show_views_and_only_the_rows_asked_for(warehouse: DuckDBWarehouse) -> None:
     with warehouse.open("test") as session:
         with session.transaction():
             session.query("create table marts.numbers as select range as n from range(7)")
             session.query("create view marts.doubled as select n * 2 as n from marts.numbers")
             session.query("create table marts.nothing as select 1 as n where false")
-        facts = session.facts(["marts.numbers", "marts.doubled", "marts.nothing"])
+        facts = session.facts({"marts.numbers": "true", "marts.doubled": "n > 4", "marts.nothing": "true"})
 
     def shown(found: RelationFacts) -> tuple[int | None, list[int]]:
         return found.rows, found.preview.column("n").to_pylist()
 
     assert shown(facts["marts.numbers"]) == (7, [0, 1, 2, 3, 4])
-    assert shown(facts["marts.doubled"]) == (None, [0, 2, 4, 6, 8])
+    assert shown(facts["marts.doubled"]) == (None, [6, 8, 10, 12])
     assert shown(facts["marts.nothing"]) == (0, [])
     assert warehouse.layer_rows() == {"external": 0, "marts": 7}
 

@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized='view', meta={'preview_day': 'business_day'}) }}
 
 with snapshots as (
     select
