@@ -19,10 +19,10 @@ from dotenv import dotenv_values
 from oms_pipeline.errors import SettingsError
 
 PROJECT_DIR: Final = Path(__file__).resolve().parent.parent
-PROFILES: Final = ("local",)
+PROFILES: Final = ("local", "snowflake")
 
 VARIABLES: Final[dict[str, str]] = {
-    "OMS_PROFILE": "Where things live. `local`: a folder and a DuckDB file.",
+    "OMS_PROFILE": "Where things live. `local`: a folder and a DuckDB file. `snowflake`: S3 and Snowflake.",
     "OMS_SOURCE_URL": "The OMS database, any PostgreSQL DSN. Unset: the sample OMS.",
     "OMS_SOURCE_SCHEMA": "The schema of the OMS tables.",
     "OMS_RAW_URL": "The raw zone: a folder, or a `file://` URL.",
@@ -33,6 +33,15 @@ VARIABLES: Final[dict[str, str]] = {
     "OMS_SOURCE_STATEMENT_TIMEOUT": "Limit for one statement on the source, and for older transactions to end.",
     "OMS_LOCK_TIMEOUT": "How long to wait for another process to let go of the warehouse file.",
     "OMS_HOME": "Where everything without a place of its own lives: sample OMS, Dagster's storage, dbt's target.",
+    "SNOWFLAKE_ACCOUNT": "The account identifier, such as `myorg-myaccount`.",
+    "SNOWFLAKE_USER": "The user the pipeline logs in as, with a key pair.",
+    "SNOWFLAKE_PRIVATE_KEY_FILE": "Path of that user's private key (PEM, PKCS #8).",
+    "SNOWFLAKE_PRIVATE_KEY": "The private key itself (PEM), where a secret store hands it over instead of a file.",
+    "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE": "The key's passphrase, if it has one.",
+    "SNOWFLAKE_ROLE": "The role the pipeline works as.",
+    "SNOWFLAKE_WAREHOUSE": "The virtual warehouse the pipeline computes on.",
+    "SNOWFLAKE_DATABASE": "The database that holds the four schemas.",
+    "SNOWFLAKE_URL": "Address of the account, where it is not the public one: behind PrivateLink or a proxy.",
 }
 
 DEFAULTS: Final[dict[str, str]] = {
@@ -42,6 +51,9 @@ DEFAULTS: Final[dict[str, str]] = {
     "OMS_OVERLAP": "1h",
     "OMS_SOURCE_STATEMENT_TIMEOUT": "10min",
     "OMS_LOCK_TIMEOUT": "15min",
+    "SNOWFLAKE_ROLE": "OMS_TRANSFORMER",
+    "SNOWFLAKE_WAREHOUSE": "OMS_PIPELINE",
+    "SNOWFLAKE_DATABASE": "OMS",
 }
 
 SAMPLE_HISTORY_DAYS: Final = 62
@@ -49,6 +61,31 @@ _UNITS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 # PostgreSQL keeps a timeout as a 32-bit number of milliseconds.
 _LONGEST: Final = dt.timedelta(days=24)
 _KEYWORD_AND_VALUE: Final = r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?!')(?:[^\s\\]|\\.)*)"
+
+
+@dataclass(frozen=True)
+class SnowflakeLogin:
+    """How to log in to Snowflake, and where to work.
+
+    Attributes:
+        account: Account identifier.
+        user: User name.
+        private_key: The private key, PEM text. Never shown.
+        passphrase: The key's passphrase, or None. Never shown.
+        role: Role name.
+        warehouse: Virtual warehouse's name.
+        database: Database name.
+        url: Address of the account; None for the public one.
+    """
+
+    account: str
+    user: str
+    private_key: str = field(repr=False)
+    passphrase: str | None = field(repr=False)
+    role: str
+    warehouse: str
+    database: str
+    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +104,7 @@ class Settings:
         statement_timeout: Limit for one statement on the source.
         lock_timeout: Limit for waiting for the warehouse file.
         home: Folder for everything else.
+        snowflake: Login of the `snowflake` profile; None in any other.
     """
 
     profile: str
@@ -80,6 +118,7 @@ class Settings:
     statement_timeout: dt.timedelta
     lock_timeout: dt.timedelta
     home: Path
+    snowflake: SnowflakeLogin | None = None
 
     @property
     def uses_sample(self) -> bool:
@@ -127,6 +166,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         ),
         lock_timeout=_duration("OMS_LOCK_TIMEOUT", values["OMS_LOCK_TIMEOUT"]),
         home=home,
+        snowflake=_snowflake_login(values) if profile == "snowflake" else None,
     )
 
 
@@ -149,6 +189,52 @@ def describe_dsn(dsn: str) -> str:
         return f"{shown.get('host', 'localhost')}:{shown.get('port', '5432')}/{shown.get('dbname', '')}"
     _, hosts, database = _dsn_parts(dsn)
     return f"{unquote(hosts) or 'local socket'}/{database}"
+
+
+def _snowflake_login(values: Mapping[str, str]) -> SnowflakeLogin:
+    for name in ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER"):
+        if name not in values:
+            raise SettingsError(f"{name} is not set, and OMS_PROFILE is 'snowflake'. Set it: {VARIABLES[name]}")
+    for name in ("SNOWFLAKE_ROLE", "SNOWFLAKE_WAREHOUSE", "SNOWFLAKE_DATABASE"):
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_$]*", values[name]):
+            raise SettingsError(f"{name} is '{values[name]}'. Set it to a name of letters, digits and underscores.")
+    url = values.get("SNOWFLAKE_URL")
+    if url is not None and not re.fullmatch(r"https?://[^/:@\s]+(:\d{1,5})?/?", url):
+        raise SettingsError("SNOWFLAKE_URL is no address. Set it to https://host or https://host:port.")
+    return SnowflakeLogin(
+        account=values["SNOWFLAKE_ACCOUNT"],
+        user=values["SNOWFLAKE_USER"],
+        private_key=_private_key(values),
+        passphrase=values.get("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"),
+        role=values["SNOWFLAKE_ROLE"].upper(),
+        warehouse=values["SNOWFLAKE_WAREHOUSE"].upper(),
+        database=values["SNOWFLAKE_DATABASE"].upper(),
+        url=url,
+    )
+
+
+def _private_key(values: Mapping[str, str]) -> str:
+    if "SNOWFLAKE_PRIVATE_KEY" in values:
+        text, where = values["SNOWFLAKE_PRIVATE_KEY"].replace("\\n", "\n"), "SNOWFLAKE_PRIVATE_KEY"
+    elif "SNOWFLAKE_PRIVATE_KEY_FILE" in values:
+        path = _path(values["SNOWFLAKE_PRIVATE_KEY_FILE"])
+        where = f"SNOWFLAKE_PRIVATE_KEY_FILE ({path})"
+        try:
+            text = path.read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"{where} cannot be read. Set it to a readable PEM file with the private key."
+            ) from error
+    else:
+        raise SettingsError(
+            "SNOWFLAKE_PRIVATE_KEY_FILE is not set, and OMS_PROFILE is 'snowflake'. "
+            "Set it to the private key's file, or SNOWFLAKE_PRIVATE_KEY to its text."
+        )
+    if "PRIVATE KEY-----" not in text:
+        raise SettingsError(
+            f"{where} holds no private key in PEM. Make one: openssl genrsa 2048 | openssl pkcs8 -topk8 -nocrypt"
+        )
+    return text
 
 
 def _path(value: str) -> Path:
