@@ -9,9 +9,10 @@ import dagster as dg
 
 from oms_pipeline import automation, sample
 from oms_pipeline.contract import load_contract
+from oms_pipeline.errors import SettingsError
 from oms_pipeline.external import external_assets
 from oms_pipeline.raw import FolderStore, RawZone, raw_assets
-from oms_pipeline.settings import Settings, get_settings
+from oms_pipeline.settings import Settings, get_settings, s3_place
 from oms_pipeline.source import PostgresSource
 from oms_pipeline.transform import DbtProjectFiles, transform_assets
 from oms_pipeline.warehouse import DuckDBWarehouse, Warehouse
@@ -28,12 +29,26 @@ def make_source(settings: Settings) -> PostgresSource:
 
 
 def make_raw_zone(settings: Settings) -> RawZone:
-    """The raw zone."""
-    return RawZone(FolderStore(Path(settings.raw_url)))
+    """The raw zone: a bucket where its address says so, else a folder."""
+    if not settings.raw_url.startswith("s3://"):
+        return RawZone(FolderStore(Path(settings.raw_url)))
+    try:
+        from oms_pipeline.raw.s3 import S3Store  # boto3 takes a moment to import, and a folder needs none
+    except ImportError as error:
+        raise SettingsError(
+            f"OMS_RAW_URL is {settings.raw_url}, and {error.name} is not installed. "
+            "Install the project with its extra `snowflake`, or set OMS_RAW_URL to a folder."
+        ) from error
+    bucket, prefix = s3_place(settings.raw_url)
+    return RawZone(S3Store(bucket, prefix, settings.s3_endpoint, settings.s3_encryption, settings.lock_timeout))
 
 
 def make_warehouse(settings: Settings) -> Warehouse:
     """The profile's warehouse."""
+    if settings.snowflake is not None:
+        from oms_pipeline.warehouse.snowflake import SnowflakeWarehouse  # the connector takes a second to import
+
+        return SnowflakeWarehouse(settings.snowflake, make_raw_zone(settings))
     return DuckDBWarehouse(settings.duckdb_path, make_raw_zone(settings), settings.lock_timeout)
 
 

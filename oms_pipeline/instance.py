@@ -10,15 +10,17 @@ from typing import Any, Final
 
 from dagster import EventLogEntry
 from dagster._core.events import ASSET_EVENTS
+from dagster._core.storage.compute_log_manager import ComputeLogManager
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
 from oms_pipeline.errors import SettingsError
-from oms_pipeline.settings import PROJECT_DIR, Settings
+from oms_pipeline.settings import PROJECT_DIR, Settings, get_settings, s3_encryption_options, s3_place
 
 EVENT_BATCH: Final = "1000"
 OPEN_DATABASES: Final = 4
@@ -45,6 +47,44 @@ def prepare_dagster_home(settings: Settings) -> None:
     if not config.exists() or config.read_text(encoding="utf-8") != text:
         config.write_text(text, encoding="utf-8")
     os.environ["DAGSTER_HOME"] = str(home)
+
+
+class ComputeLogs(LocalComputeLogManager):
+    """The output of runs: in Dagster's folder, or in a bucket where `OMS_COMPUTE_LOGS_URL` says so.
+
+    `dagster.yaml` knows no conditions; this one name in it stands for both.
+    """
+
+    @classmethod
+    def from_config_value(  # type: ignore[override]  # Dagster itself is content with any manager
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> ComputeLogManager[Any]:
+        """Makes the manager that the settings ask for.
+
+        Raises:
+            SettingsError: The output belongs in a bucket, and what that takes is not installed.
+        """
+        settings = get_settings()
+        local = str(Path(config_value["base_dir"]) / "storage")
+        if settings.compute_logs_url is None:
+            return LocalComputeLogManager(local, inst_data=inst_data)
+        try:
+            from dagster_aws.s3 import S3ComputeLogManager
+        except ImportError as error:
+            raise SettingsError(
+                f"OMS_COMPUTE_LOGS_URL is set, and {error.name} is not installed. "
+                "Install the project with its extra `snowflake`, or unset it."
+            ) from error
+        bucket, prefix = s3_place(settings.compute_logs_url)
+        return S3ComputeLogManager(
+            bucket=bucket,
+            prefix=prefix,
+            local_dir=local,
+            endpoint_url=settings.s3_endpoint,
+            upload_extra_args=s3_encryption_options(settings.s3_encryption),
+            skip_empty_files=True,
+            inst_data=inst_data,
+        )
 
 
 class SqliteEventLog(SqliteEventLogStorage):

@@ -25,7 +25,9 @@ VARIABLES: Final[dict[str, str]] = {
     "OMS_PROFILE": "Where things live. `local`: a folder and a DuckDB file. `snowflake`: S3 and Snowflake.",
     "OMS_SOURCE_URL": "The OMS database, any PostgreSQL DSN. Unset: the sample OMS.",
     "OMS_SOURCE_SCHEMA": "The schema of the OMS tables.",
-    "OMS_RAW_URL": "The raw zone: a folder, or a `file://` URL.",
+    "OMS_RAW_URL": "The raw zone: a folder, a `file://` URL, or `s3://bucket/prefix`.",
+    "OMS_S3_ENDPOINT": "Address of an S3-compatible server. Unset: AWS.",
+    "OMS_S3_ENCRYPTION": "How S3 encrypts: `AES256`, `aws:kms` or `aws:kms:<key id>`. Unset: as the bucket does.",
     "OMS_DUCKDB_PATH": "The warehouse file of the `local` profile.",
     "OMS_TIMEZONE": "The time zone in which a day starts and ends, and of the schedule.",
     "OMS_START_DATE": "The first day. Its window is open to the past. Unset: the day the sample OMS opened.",
@@ -33,6 +35,7 @@ VARIABLES: Final[dict[str, str]] = {
     "OMS_SOURCE_STATEMENT_TIMEOUT": "Limit for one statement on the source, and for older transactions to end.",
     "OMS_LOCK_TIMEOUT": "How long to wait for another process to let go of the warehouse file.",
     "OMS_HOME": "Where everything without a place of its own lives: sample OMS, Dagster's storage, dbt's target.",
+    "OMS_COMPUTE_LOGS_URL": "Where the output of runs is kept, `s3://bucket/prefix`. Unset: in Dagster's folder.",
     "SNOWFLAKE_ACCOUNT": "The account identifier, such as `myorg-myaccount`.",
     "SNOWFLAKE_USER": "The user the pipeline logs in as, with a key pair.",
     "SNOWFLAKE_PRIVATE_KEY_FILE": "Path of that user's private key (PEM, PKCS #8).",
@@ -104,6 +107,9 @@ class Settings:
         statement_timeout: Limit for one statement on the source.
         lock_timeout: Limit for waiting for the warehouse file.
         home: Folder for everything else.
+        s3_endpoint: Address of an S3-compatible server; None for AWS.
+        s3_encryption: `AES256`, `aws:kms` or `aws:kms:<key id>`; None for the bucket's own default.
+        compute_logs_url: `s3://` URL for the output of runs; None for Dagster's folder.
         snowflake: Login of the `snowflake` profile; None in any other.
     """
 
@@ -118,6 +124,9 @@ class Settings:
     statement_timeout: dt.timedelta
     lock_timeout: dt.timedelta
     home: Path
+    s3_endpoint: str | None = None
+    s3_encryption: str | None = None
+    compute_logs_url: str | None = None
     snowflake: SnowflakeLogin | None = None
 
     @property
@@ -132,8 +141,8 @@ class Settings:
 
     @property
     def dbt_dir(self) -> Path:
-        """Folder of dbt's target and logs."""
-        return self.home / "dbt"
+        """Folder of dbt's target and logs; of each profile its own, since dbt parses a project for one warehouse."""
+        return self.home / "dbt" / self.profile
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -155,7 +164,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         profile=profile,
         source_url=source_url,
         source_schema=values["OMS_SOURCE_SCHEMA"],
-        raw_url=_raw_url(values.get("OMS_RAW_URL", str(home / "raw"))),
+        raw_url=_raw_url(values.get("OMS_RAW_URL"), profile, home),
         duckdb_path=_path(values.get("OMS_DUCKDB_PATH", str(home / "oms.duckdb"))),
         timezone=timezone,
         start_date=_start_date(values.get("OMS_START_DATE"), source_url, home, timezone),
@@ -166,6 +175,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         ),
         lock_timeout=_duration("OMS_LOCK_TIMEOUT", values["OMS_LOCK_TIMEOUT"]),
         home=home,
+        s3_endpoint=_s3_endpoint(values.get("OMS_S3_ENDPOINT")),
+        s3_encryption=_s3_encryption(values.get("OMS_S3_ENCRYPTION")),
+        compute_logs_url=_compute_logs_url(values.get("OMS_COMPUTE_LOGS_URL")),
         snowflake=_snowflake_login(values) if profile == "snowflake" else None,
     )
 
@@ -180,6 +192,20 @@ def get_settings() -> Settings:
 def sample_opened_file(home: Path) -> Path:
     """The file that keeps the sample OMS's first day, so that the calendar needs no database to be drawn."""
     return home / "sample_opened_on"
+
+
+def s3_place(url: str) -> tuple[str, str]:
+    """Bucket and prefix of an `s3://` URL; the prefix may be empty."""
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    return bucket, prefix
+
+
+def s3_encryption_options(encryption: str | None) -> dict[str, str]:
+    """`OMS_S3_ENCRYPTION` as S3's requests spell it."""
+    if encryption is None:
+        return {}
+    _, is_key, key = encryption.partition("aws:kms:")
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if is_key else {"ServerSideEncryption": encryption}
 
 
 def describe_dsn(dsn: str) -> str:
@@ -242,13 +268,45 @@ def _path(value: str) -> Path:
     return (PROJECT_DIR / Path(value).expanduser()).resolve()
 
 
-def _raw_url(value: str) -> str:
-    scheme, separator, rest = value.partition("://")
+def _raw_url(value: str | None, profile: str, home: Path) -> str:
+    scheme, separator, rest = (value or "").partition("://")
+    if profile == "snowflake" and scheme != "s3":
+        found = f"is '{value}'" if value else "is not set"
+        raise SettingsError(f"OMS_RAW_URL {found}, and OMS_PROFILE is 'snowflake'. Set it to s3://bucket/prefix.")
+    if value is None:
+        return str(home / "raw")
+    if scheme == "s3":
+        return _s3_url("OMS_RAW_URL", value)
     if not separator:
         return str(_path(value))
     if scheme == "file":
         return str(_path(unquote(rest)))
-    raise SettingsError(f"OMS_RAW_URL is '{value}'. Set it to a folder, such as /data/raw.")
+    raise SettingsError(f"OMS_RAW_URL is '{value}'. Set it to a folder, such as /data/raw, or to s3://bucket/prefix.")
+
+
+def _s3_url(name: str, value: str) -> str:
+    # A prefix is part of patterns that match files: characters with a meaning in those are left out.
+    if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_.=-]+)*/?", value):
+        raise SettingsError(
+            f"{name} is '{value}'. Set it to s3://bucket/prefix; a prefix has letters, digits and any of / _ . = -"
+        )
+    return value.rstrip("/")
+
+
+def _compute_logs_url(value: str | None) -> str | None:
+    return None if value is None else _s3_url("OMS_COMPUTE_LOGS_URL", value)
+
+
+def _s3_endpoint(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"https?://[^/:@\s]+(:\d{1,5})?/?", value):
+        raise SettingsError("OMS_S3_ENDPOINT is no address. Set it to https://host or https://host:port.")
+    return value
+
+
+def _s3_encryption(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"AES256|aws:kms(:\S+)?", value):
+        raise SettingsError(f"OMS_S3_ENCRYPTION is '{value}'. Set it to AES256, aws:kms or aws:kms:<key id>.")
+    return value
 
 
 def _check_dsn(dsn: str) -> None:

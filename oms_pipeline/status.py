@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from oms_pipeline.calendar import Window, yesterday
+from oms_pipeline.contract import load_contract
 from oms_pipeline.settings import Settings
 from oms_pipeline.warehouse import LAYERS
 
@@ -50,13 +51,10 @@ def layer_status(settings: Settings) -> list[LayerStatus]:
     zone = make_raw_zone(settings)
     warehouse = make_warehouse(settings)
     landed = [manifest for day in zone.days() if (manifest := zone.manifest(day)) is not None]
-    registered = warehouse.read(
-        "select landed_on as day, cast(sum(row_count) as bigint) as row_count"
-        " from external.registered_files group by landed_on"
-    )
+    registered = warehouse.registered_days(load_contract())
     statuses = [
         _status("raw", [manifest.day for manifest in landed], sum(manifest.rows for manifest in landed), settings),
-        _status("external", [row["day"] for row in registered], sum(row["row_count"] for row in registered), settings),
+        _status("external", list(registered), sum(registered.values()), settings),
     ]
     rows = warehouse.layer_rows()
     with dg.DagsterInstance.get() as instance:

@@ -10,7 +10,7 @@
 
 {% macro get_incremental_newest_sql(arg_dict) %}
     {% set keys = [arg_dict.unique_key] if arg_dict.unique_key is string else arg_dict.unique_key %}
-    {% set columns = arg_dict.dest_columns | map(attribute='quoted') | list %}
+    {% set columns = arg_dict.dest_columns | map(attribute='name') | list %}
     merge into {{ arg_dict.target_relation }} as stored
     using {{ arg_dict.temp_relation }} as landed
     on {% for key in keys %}stored.{{ key }} = landed.{{ key }}{{ ' and ' if not loop.last }}{% endfor %}
@@ -35,8 +35,39 @@
     select {{ columns }} from {{ arg_dict.temp_relation }}
 {% endmacro %}
 
+{# One statement, so that the rows need not be kept between deleting and inserting: a temporary table would be DDL. #}
 {% macro snowflake__get_incremental_affected_sql(arg_dict) %}
-    {{ return(snowflake_dml_explicit_transaction(default__get_incremental_affected_sql(arg_dict))) }}
+    {% set columns = arg_dict.dest_columns | map(attribute='name') | list %}
+    {% set grain = grain_of(model) %}
+    {% set same_row = [] %}
+    {% for column in grain %}{% do same_row.append('stored.' ~ column ~ ' = made.' ~ column) %}{% endfor %}
+    merge into {{ arg_dict.target_relation }} as stored
+    using (
+        with made as {{ arg_dict.temp_relation }}
+
+        select {{ columns | join(', ') }}, false as is_gone
+        from made
+        union all
+        select {{ columns | join(', ') }}, true as is_gone
+        from {{ arg_dict.target_relation }} as stored
+        where stored.{{ arg_dict.unique_key }} in ({{ affected_keys(model) }})
+            and not exists (select 1 from made where {{ same_row | join(' and ') }})
+    ) as made
+    on {{ same_row | join(' and ') }}
+    when matched and made.is_gone then delete
+    when matched then update set
+        {% for column in columns %}{{ column }} = made.{{ column }}{{ ', ' if not loop.last }}{% endfor %}
+    when not matched then insert ({{ columns | join(', ') }})
+    values ({% for column in columns %}made.{{ column }}{{ ', ' if not loop.last }}{% endfor %})
+{% endmacro %}
+
+
+{# The columns that identify a row: what the model's test `grain` names, else `meta.grain`, else the unique key. #}
+{% macro grain_of(node) %}
+    {% for test in graph.nodes.values() if test.resource_type == 'test' and test.attached_node == node.unique_id %}
+        {% if test.test_metadata.name == 'grain' %}{{ return(test.test_metadata.kwargs.key) }}{% endif %}
+    {% endfor %}
+    {{ return(node.config.meta.grain or [node.config.unique_key]) }}
 {% endmacro %}
 
 

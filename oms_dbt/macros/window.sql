@@ -22,7 +22,7 @@
 {% macro _window_label(from, to) %}{{ return('window ' ~ from ~ ' ' ~ to) }}{% endmacro %}
 
 
-{# Post-hook of every model: a table tagged `window` says which window it holds. #}
+{# Post-hook of every model on DuckDB: a table tagged `window` says which window it holds. #}
 {% macro mark_window() %}
     {% if 'window' in model.tags -%}
         comment on table {{ this }} is '{{ _window_label(window_from(), window_to()) }}'
@@ -37,6 +37,7 @@
 {% macro refuse_unsafe_run() %}
     {% if execute %}
         {% do refuse_parts() %}
+        {% do adapter.dispatch('hold_windows', 'oms')() %}
         {% do refuse_other_window() %}
         {% if flags.FULL_REFRESH %}{% do refuse_partial_refresh() %}{% endif %}
     {% endif %}
@@ -125,10 +126,34 @@
 {% endmacro %}
 
 {% macro snowflake__table_comments(tables) %}
-    select lower(table_schema || '.' || table_name), comment
-    from information_schema.tables
-    where lower(table_schema || '.' || table_name) in ('{{ tables | join("', '") | lower }}')
+    select relation, held
+    from external.held_windows
+    where relation in ('{{ tables | join("', '") }}')
 {% endmacro %}
+
+
+{#
+    Writes down, before the models run, which window their tables hold once the run is committed. On Snowflake a comment
+    would be DDL and commit the day half done. Every run writes the row `marts`, so whoever else runs waits here until
+    this transaction has ended: it is the one critical section.
+#}
+{% macro snowflake__hold_windows() %}
+    {% set held = ["('marts', '" ~ _window_label(window_from(), window_to()) ~ "')"] %}
+    {% for id in selected_resources if id.startswith('model.') and 'window' in graph.nodes[id].tags %}
+        {% set node = graph.nodes[id] %}
+        {% do held.append("('" ~ node.schema ~ '.' ~ node.alias ~ "', '" ~ _window_label(window_from(), window_to()) ~ "')") %}
+    {% endfor %}
+    {% do run_query(
+        "merge into external.held_windows as stored"
+        ~ " using (select column1 as relation, column2 as held from values " ~ held | join(', ') ~ ") as made"
+        ~ " on stored.relation = made.relation"
+        ~ " when matched then update set held = made.held"
+        ~ " when not matched then insert (relation, held) values (made.relation, made.held)"
+    ) %}
+{% endmacro %}
+
+{# A table's comment is set after its model, in the same transaction; the file's lock is the critical section. #}
+{% macro duckdb__hold_windows() %}{% endmacro %}
 
 
 {# First and last landed day outside the window; nulls when there is none. #}

@@ -9,7 +9,7 @@ from oms_pipeline.calendar import partitions_def
 from oms_pipeline.errors import OmsError
 from oms_pipeline.settings import Settings
 from oms_pipeline.transform import DbtProjectFiles, run_dbt
-from oms_pipeline.warehouse import Warehouse
+from oms_pipeline.warehouse import Purpose, Warehouse
 
 if TYPE_CHECKING:
     from dagster._core.definitions.partitions.partitioned_schedule import UnresolvedPartitionedAssetScheduleDefinition
@@ -49,7 +49,7 @@ def weekly_full_check(project: DbtProjectFiles) -> dg.JobDefinition:
     @dg.op(name="full_check", description="Every dbt test that scans whole tables.")
     def full_check(context: dg.OpExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> None:
         try:
-            with warehouse.open("check the marts") as session, session.transaction():
+            with warehouse.open(Purpose("check the marts")) as session, session.transaction():
                 results = run_dbt(project, ["test", "--select", "tag:weekly"], warehouse.dbt_environment())
         except OmsError as error:
             raise dg.Failure(str(error), allow_retries=False) from error

@@ -11,7 +11,7 @@ from oms_pipeline.settings import Settings, describe_dsn
 from oms_pipeline.source import PostgresSource
 from oms_pipeline.source.drift import check_columns
 from oms_pipeline.transform import DbtProjectFiles
-from oms_pipeline.warehouse import Warehouse
+from oms_pipeline.warehouse import Purpose, Warehouse
 
 
 class Level(StrEnum):
@@ -65,7 +65,7 @@ def check_setup(
         f"profile {settings.profile}, source {place}, first day {settings.start_date}, {settings.timezone.key}",
     )
     yield from _source(settings, contract, make_source)
-    yield _attempt("raw zone", f"{settings.raw_url} is writable", zone.store.check)
+    yield from _raw_zone(settings, zone)
     yield _attempt("warehouse", f"{warehouse.kind} answers", lambda: _open_and_close(warehouse))
     yield _attempt("dbt", "the project parses", lambda: project.manifest)
 
@@ -109,6 +109,14 @@ def _source(
         yield Finding("source", Level.FAILED, str(error))
 
 
+def _raw_zone(settings: Settings, zone: RawZone) -> Iterator[Finding]:
+    finding = _attempt("raw zone", f"{settings.raw_url} is writable", zone.store.check)
+    yield finding
+    if finding.level is Level.OK and (safety := zone.store.safety()) is not None:
+        is_safe, text = safety
+        yield Finding("raw zone versions", Level.OK if is_safe else Level.WARNING, text)
+
+
 def _attempt(part: str, good: str, action: Callable[[], object]) -> Finding:
     try:
         action()
@@ -118,5 +126,5 @@ def _attempt(part: str, good: str, action: Callable[[], object]) -> Finding:
 
 
 def _open_and_close(warehouse: Warehouse) -> None:
-    with warehouse.open("check"):
+    with warehouse.open(Purpose("check")):
         pass

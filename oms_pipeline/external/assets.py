@@ -12,7 +12,7 @@ from oms_pipeline.presentation import OWNER, contract_schema, table_metadata
 from oms_pipeline.progress import report
 from oms_pipeline.raw import Manifest, RawZone
 from oms_pipeline.settings import Settings
-from oms_pipeline.warehouse import RegisteredDay, Warehouse
+from oms_pipeline.warehouse import Purpose, RegisteredDay, Warehouse
 
 
 def external_assets(settings: Settings, contract: Mapping[str, Table], kind: str) -> dg.AssetsDefinition:
@@ -58,7 +58,7 @@ def external_assets(settings: Settings, contract: Mapping[str, Table], kind: str
                 allow_retries=False,
             )
         try:
-            with warehouse.open(f"register {window}") as session:
+            with warehouse.open(Purpose("register", window, context.run.run_id)) as session:
                 registered = session.register(manifests, contract)
             rows = _reconcile(manifests, registered)
         except OmsError as error:

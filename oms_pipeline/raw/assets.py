@@ -56,16 +56,15 @@ def raw_assets(settings: Settings, contract: Mapping[str, Table]) -> dg.AssetsDe
         window = window_of_keys(context.partition_keys, settings)
         try:
             manifests = land_window(window, source, raw_zone, contract, settings, config.reextract)
+            metadata = {table.name: _metadata(table, window, manifests, raw_zone) for table in contract.values()}
         except (TransientSourceError, TransientRawZoneError) as error:
             if context.retry_number >= MAX_RETRIES:
                 raise dg.Failure(str(error), allow_retries=False) from error
             raise dg.RetryRequested(MAX_RETRIES, FIRST_RETRY_SECONDS * 2**context.retry_number) from error
         except OmsError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        for table in contract.values():
-            yield dg.MaterializeResult(
-                asset_key=dg.AssetKey(["raw", table.name]), metadata=_metadata(table, window, manifests, raw_zone)
-            )
+        for name, shown in metadata.items():
+            yield dg.MaterializeResult(asset_key=dg.AssetKey(["raw", name]), metadata=shown)
 
     return raw
 
@@ -134,8 +133,8 @@ def _metadata(table: Table, window: Window, manifests: list[Manifest], zone: Raw
         return {"dagster/row_count": 0, "window": str(window), "note": "A snapshot shows the last day of a range only."}
     newest_manifest, newest = files[-1]
     new_columns = sorted({name for _, file in files for name in file.new_columns})
-    reader = pq.ParquetFile(zone.url(newest))
-    rows = next(reader.iter_batches(PREVIEW_ROWS), None)
+    with zone.open(newest) as file:
+        rows = next(pq.ParquetFile(file).iter_batches(PREVIEW_ROWS), None)
     more: dict[str, Any] = {
         "bytes": sum(file.bytes for _, file in files),
         "window": str(window),

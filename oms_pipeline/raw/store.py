@@ -1,4 +1,7 @@
-"""A folder as the raw zone's store: files appear whole or not at all. Knows nothing of days, tables or Parquet."""
+"""What the raw zone asks of a store, and a folder as one: files appear whole or not at all.
+
+Knows nothing of days, tables or Parquet.
+"""
 
 import errno
 import fcntl
@@ -6,17 +9,71 @@ import hashlib
 import io
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Protocol
 
 from oms_pipeline.errors import RawZoneError, TransientRawZoneError
 
 _UNFINISHED: Final = ".unfinished"
 # A network share that stalls or a disk that is busy may answer later; a full or read-only one will not.
 _TRANSIENT: Final = {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
+
+
+class Store(Protocol):
+    """Files named by paths with forward slashes, in one place.
+
+    Every method raises RawZoneError for what the user has to mend, and TransientRawZoneError for what may go well when
+    it is done again.
+    """
+
+    def url(self, path: str) -> str:
+        """Where a file lies, as a warehouse reads it."""
+
+    def filesystem(self) -> Any | None:
+        """An fsspec file system that reads `url(...)`; None where everybody can read it."""
+
+    def open(self, path: str) -> IO[bytes]:
+        """A file to read from, at any place.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+
+    def create(self, path: str) -> AbstractContextManager["HashingFile"]:
+        """A file to write, which appears under `path` only when the block ends without an error."""
+
+    def write_text(self, path: str, text: str) -> None:
+        """Writes or replaces a small file in one step."""
+
+    def read_text(self, path: str) -> str | None:
+        """A small file's text, or None if there is none."""
+
+    def sha256(self, path: str) -> tuple[int, str] | None:
+        """A file's size in bytes and SHA-256, or None if there is none."""
+
+    def files(self, prefix: str) -> list[str]:
+        """Every file below a prefix, sorted."""
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders right below a prefix, sorted."""
+
+    def delete(self, path: str) -> None:
+        """Deletes a file; it may be gone already."""
+
+    def sweep(self, prefix: str, keep: Collection[str]) -> list[str]:
+        """Deletes everything below a prefix but the given files, what is unfinished included; says what it was."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Only one process at a time is inside; the others wait. A killed process lets go."""
+
+    def check(self) -> None:
+        """Writes, reads and deletes a file."""
+
+    def safety(self) -> tuple[bool, str] | None:
+        """Whether what is deleted by mistake can be brought back, and a remedy if not; None where nobody can tell."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +85,17 @@ class FolderStore:
     def url(self, path: str) -> str:
         """Where a file lies, as a warehouse reads it."""
         return str(self.root / path)
+
+    def filesystem(self) -> None:
+        """None: everybody can read a folder."""
+
+    def open(self, path: str) -> IO[bytes]:
+        """A file to read from, at any place.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+        return (self.root / path).open("rb")
 
     @contextmanager
     def create(self, path: str) -> Iterator["HashingFile"]:
@@ -93,6 +161,13 @@ class FolderStore:
         with self._errors():
             (self.root / path).unlink(missing_ok=True)
 
+    def sweep(self, prefix: str, keep: Collection[str]) -> list[str]:
+        """Deletes every file below a prefix but the given ones, unfinished ones included; says which."""
+        stray = [path for path in self.files(prefix) if path not in keep]
+        for path in stray:
+            self.delete(path)
+        return stray
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Only one process at a time is inside; the others wait. A killed process lets go."""
@@ -117,6 +192,9 @@ class FolderStore:
         finally:
             with suppress(RawZoneError):
                 self.delete(probe)
+
+    def safety(self) -> None:
+        """None: whether a folder is backed up cannot be seen from here."""
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -6,8 +6,10 @@ the manifest does not name does not count, and is swept away the next time its d
 
 import datetime as dt
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import IO, Final
 
 import pyarrow.parquet as pq
 
@@ -23,17 +25,20 @@ from oms_pipeline.raw.manifest import (
     from_json,
     manifest_path,
 )
-from oms_pipeline.raw.store import FolderStore
+from oms_pipeline.raw.store import Store
 from oms_pipeline.source import DaySnapshot
 
 log = logging.getLogger(__name__)
+
+_YEAR: Final = re.compile(r"year=\d{4}")
+_DAY: Final = re.compile(r"year=(\d{4})/month=(\d\d)/day=(\d\d)")
 
 
 @dataclass(frozen=True)
 class RawZone:
     """Landed days in a store."""
 
-    store: FolderStore
+    store: Store
 
     def manifest(self, day: dt.date) -> Manifest | None:
         """What was landed for a day, or None if it is not landed.
@@ -46,7 +51,10 @@ class RawZone:
 
     def days(self) -> list[dt.date]:
         """Every landed day, oldest first."""
-        return sorted(self._days_before(dt.date.max))
+        # One listing per year, not one file per day: a bucket answers each request in the time of a whole page.
+        years = [name for name in self.store.folders("") if _YEAR.fullmatch(name)]
+        paths = [path for year in years for path in self.store.files(year) if path.endswith(f"/{MANIFEST_NAME}")]
+        return sorted(day for path in paths if (day := _day_of(path.removesuffix(f"/{MANIFEST_NAME}"))) is not None)
 
     def newest_before(self, day: dt.date, table: str | None = None) -> Manifest | None:
         """The newest landed day before a day; given a table, the newest that has a file of it."""
@@ -59,6 +67,10 @@ class RawZone:
     def url(self, file: LandedFile) -> str:
         """Where a landed file lies, as a warehouse reads it."""
         return self.store.url(file.path)
+
+    def open(self, file: LandedFile) -> IO[bytes]:
+        """A landed file to read from."""
+        return self.store.open(file.path)
 
     def verify(self, manifest: Manifest) -> None:
         """Holds a landed day's files against its manifest, byte by byte.
@@ -135,10 +147,10 @@ class RawZone:
     def sweep(self, day: dt.date, manifest: Manifest | None) -> None:
         """Deletes what a killed run left in a day's folder: every file the manifest does not name."""
         named = {file.path for file in manifest.files.values()} if manifest is not None else set()
-        for path in self.store.files(day_prefix(day)):
-            if path not in named and not (manifest is not None and path == manifest_path(day)):
-                log.info("Removing %s: no manifest names it", path)
-                self.store.delete(path)
+        if manifest is not None:
+            named.add(manifest_path(day))
+        for path in self.store.sweep(day_prefix(day), named):
+            log.info("Removed %s: no manifest names it", path)
 
     def _write(self, snapshot: DaySnapshot, table: Table, open_to_the_past: bool) -> LandedFile:
         new_columns = snapshot.extra_columns.get(table.name, {})
@@ -164,7 +176,10 @@ class RawZone:
     def count_rows(self, file: LandedFile) -> int:
         """Rows a landed file holds, by its own footer."""
         try:
-            return pq.read_metadata(self.store.url(file.path)).num_rows
+            with self.open(file) as parquet:
+                return pq.read_metadata(parquet).num_rows
+        except RawZoneError:
+            raise
         except Exception as error:
             raise RawZoneError(
                 f"{self.store.url(file.path)} is not a whole Parquet file ({error}). "
@@ -175,23 +190,19 @@ class RawZone:
         return self.store.sha256(file.path) == (file.bytes, file.sha256)
 
     def _days_before(self, day: dt.date) -> Iterator[dt.date]:
-        """Landed days before a day, newest first; looks no further than it is asked to."""
+        """Days before a day that have a folder, newest first; looks no further than it is asked to."""
         for year in reversed(self.store.folders("")):
             for month in reversed(self.store.folders(year)):
                 for name in reversed(self.store.folders(f"{year}/{month}")):
-                    landed = _day_of(year, month, name)
-                    if landed is None or landed >= day:
-                        continue
-                    if self.store.read_text(f"{year}/{month}/{name}/{MANIFEST_NAME}") is None:
-                        continue
-                    yield landed
+                    found = _day_of(f"{year}/{month}/{name}")
+                    if found is not None and found < day:
+                        yield found
 
 
-def _day_of(year: str, month: str, day: str) -> dt.date | None:
+def _day_of(prefix: str) -> dt.date | None:
+    match = _DAY.fullmatch(prefix)
     try:
-        return dt.date(
-            int(year.removeprefix("year=")), int(month.removeprefix("month=")), int(day.removeprefix("day="))
-        )
+        return dt.date(int(match[1]), int(match[2]), int(match[3])) if match else None
     except ValueError:
         return None
 

@@ -17,10 +17,10 @@ from oms_pipeline.raw import Manifest, RawZone
 from oms_pipeline.settings import Settings
 from oms_pipeline.transform.lineage import KnownLineage, column_lineage
 from oms_pipeline.transform.project import DbtProjectFiles
-from oms_pipeline.transform.reconcile import check_registered, check_staged, staged_rows_sql
-from oms_pipeline.transform.runner import NodeResult, run_dbt
+from oms_pipeline.transform.reconcile import check_registered, check_staged
+from oms_pipeline.transform.runner import NodeResult, run_dbt, run_tests
 from oms_pipeline.transform.translator import LayerTranslator
-from oms_pipeline.warehouse import RelationFacts, Warehouse, WarehouseSession
+from oms_pipeline.warehouse import Purpose, RelationFacts, Shown, Warehouse
 
 # Unit tests need no data, and what looks at all of history belongs to the weekly check.
 NOT_DAILY: Final = "tag:weekly test_type:unit"
@@ -76,27 +76,24 @@ def transform_assets(
 
         try:
             landed = _landed_rows(raw_zone, contract, window, config.full_refresh)
-            with warehouse.open(f"transform {window}") as session:
-                registered = session.registered_rows(window)
-                check_registered(
-                    landed, {key: rows for key, rows in registered.items() if key[0] in contract}, str(window)
-                )
+            selection = _selection(manifest, selected, len(unique_ids))
+            variables = {
+                **warehouse.dbt_environment(),
+                "OMS_WINDOW_FROM": window.first.isoformat(),
+                "OMS_WINDOW_TO": window.end.isoformat(),
+            }
+            with warehouse.open(Purpose("transform", window, context.run.run_id)) as session:
+                check_registered(landed, session.registered_rows(window, contract), str(window))
                 with session.transaction():
-                    results += run_dbt(
-                        project,
-                        _command(manifest, selected, len(unique_ids), config.full_refresh),
-                        {
-                            **warehouse.dbt_environment(),
-                            "OMS_WINDOW_FROM": window.first.isoformat(),
-                            "OMS_WINDOW_TO": window.end.isoformat(),
-                        },
-                        finished,
-                    )
+                    command = ["run" if warehouse.tests_in_one_query else "build", *selection]
+                    command += ["--full-refresh"] if config.full_refresh else []
+                    results += run_dbt(project, command, variables, finished)
                     _refuse_failures(results)
-                    _reconcile_staging(session, contract, manifest, selected, landed)
-                    facts = session.facts(
-                        {_relation(manifest, uid): _previewed(manifest, uid, window) for uid in selected}
-                    )
+                    if warehouse.tests_in_one_query:
+                        results += run_tests(project, selection, variables, session.query, finished)
+                        _refuse_failures(results)
+                    facts = session.facts({_relation(manifest, uid): _shown(manifest, uid, window) for uid in selected})
+                    check_staged(landed, _staged_rows(contract, facts))
         except OmsError as error:
             yield from _check_results(context, manifest, translator, results)
             raise dg.Failure(str(error), allow_retries=False) from error
@@ -139,13 +136,11 @@ def _landed_rows(
     }
 
 
-def _command(manifest: Mapping[str, Any], selected: set[str], all_models: int, full_refresh: bool) -> list[str]:
-    command = ["build", "--exclude", *NOT_DAILY.split()]
+def _selection(manifest: Mapping[str, Any], selected: set[str], all_models: int) -> list[str]:
+    selection = ["--exclude", *NOT_DAILY.split()]
     if len(selected) < all_models:
-        command += ["--select", *sorted(manifest["nodes"][unique_id]["name"] for unique_id in selected)]
-    if full_refresh:
-        command += ["--full-refresh"]
-    return command
+        selection += ["--select", *sorted(manifest["nodes"][unique_id]["name"] for unique_id in selected)]
+    return selection
 
 
 def _refuse_failures(results: Sequence[NodeResult]) -> None:
@@ -158,18 +153,10 @@ def _refuse_failures(results: Sequence[NodeResult]) -> None:
         )
 
 
-def _reconcile_staging(
-    session: WarehouseSession,
-    contract: Mapping[str, Table],
-    manifest: Mapping[str, Any],
-    selected: set[str],
-    landed: Mapping[tuple[str, dt.date], int],
-) -> None:
-    names = {manifest["nodes"][unique_id]["name"] for unique_id in selected}
-    tables = [table for table in contract if f"stg_oms__{table}" in names]
-    if tables:
-        rows = session.query(staged_rows_sql(tables)).to_pylist()
-        check_staged(landed, {row["table_name"]: row["row_count"] for row in rows})
+def _staged_rows(contract: Mapping[str, Table], facts: Mapping[str, RelationFacts]) -> dict[str, int]:
+    """Table → rows staged, of the tables that were staged."""
+    staged = {table: facts.get(f"staging.stg_oms__{table}") for table in contract}
+    return {table: found.rows for table, found in staged.items() if found is not None and found.rows is not None}
 
 
 def _lineage(
@@ -226,10 +213,15 @@ def _check_results(
             )
 
 
-def _previewed(manifest: Mapping[str, Any], unique_id: str, window: Window) -> str:
-    """Which rows to preview: any, or where those of one day are cheap and all are not (a view), the last day's."""
-    day = manifest["nodes"][unique_id]["config"]["meta"].get("preview_day")
-    return f"{day} = date '{window.last}'" if day else "true"
+def _shown(manifest: Mapping[str, Any], unique_id: str, window: Window) -> Shown:
+    """What to show: any rows, or where those of one day are cheap and all are not (a view), the last day's."""
+    node = manifest["nodes"][unique_id]
+    day = node["config"]["meta"].get("preview_day")
+    return Shown(
+        columns=tuple(node["columns"]),
+        is_view=node["config"]["materialized"] == "view",
+        condition=f"{day} = date '{window.last}'" if day else "true",
+    )
 
 
 def _relation(manifest: Mapping[str, Any], unique_id: str) -> str:

@@ -90,7 +90,7 @@ class DbtProjectFiles:
             stamp.write_text(state)
 
     def _files_state(self) -> str:
-        digest = hashlib.sha256(f"{version('dbt-core')} {version('dbt-duckdb')}".encode())
+        digest = hashlib.sha256(f"{version('dbt-core')}".encode())
         for name, value in sorted(self.environment.items()):
             # dbt names the database after its file, whatever folder that is in.
             digest.update(f"{name}={Path(value).name}".encode())

@@ -1,18 +1,10 @@
-"""Holds what was staged against what was landed. Pure; the session is asked one question."""
+"""Holds what was registered and staged against what was landed. Pure."""
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from oms_pipeline.errors import WarehouseError
-
-
-def staged_rows_sql(tables: Sequence[str]) -> str:
-    """One query that counts every staging table."""
-    counts = [
-        f"select '{table}' as table_name, count(*) as row_count from staging.stg_oms__{table}" for table in tables
-    ]
-    return " union all ".join(counts)
 
 
 def check_registered(

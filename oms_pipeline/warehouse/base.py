@@ -16,6 +16,39 @@ LAYERS = ("external", "staging", "intermediate", "marts")
 
 
 @dataclass(frozen=True)
+class Purpose:
+    """What a session is for: others that wait are told, and its cost is charged to it.
+
+    Attributes:
+        task: A verb, such as `register` or `transform`.
+        window: The days it works on, if it works on any.
+        run_id: Dagster's name of the run, or "".
+    """
+
+    task: str
+    window: Window | None = None
+    run_id: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.window}" if self.window else self.task
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What to show of a relation.
+
+    Attributes:
+        columns: Its columns, in order.
+        is_view: Whether counting its rows would compute them.
+        condition: Which rows to preview, as SQL.
+    """
+
+    columns: tuple[str, ...]
+    is_view: bool = False
+    condition: str = "true"
+
+
+@dataclass(frozen=True)
 class RegisteredDay:
     """What the warehouse has registered of one table and day.
 
@@ -49,14 +82,14 @@ class WarehouseSession(Protocol):
     def register(self, manifests: Sequence[Manifest], contract: Mapping[str, Table]) -> list[RegisteredDay]:
         """Makes landed days queryable as `external.<table>`, replacing what was registered for those days."""
 
-    def registered_rows(self, window: Window) -> dict[tuple[str, dt.date], int]:
-        """(Table, day) → rows registered, for the days of a window."""
+    def registered_rows(self, window: Window, contract: Mapping[str, Table]) -> dict[tuple[str, dt.date], int]:
+        """(Table, day) → rows registered, for the contract's tables and the days of a window."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """Everything done inside, dbt's work included, appears at once at the end, or not at all."""
 
-    def facts(self, relations: Mapping[str, str]) -> dict[str, RelationFacts]:
-        """What is worth showing of each relation: `schema.name` → condition on the rows to preview."""
+    def facts(self, relations: Mapping[str, Shown]) -> dict[str, RelationFacts]:
+        """Row counts and first rows of relations, by `schema.name`."""
 
     def query(self, sql: str) -> pa.Table:
         """Runs one SELECT."""
@@ -69,7 +102,11 @@ class Warehouse(Protocol):
     def kind(self) -> str:
         """Its name among Dagster's kinds."""
 
-    def open(self, purpose: str) -> AbstractContextManager[WarehouseSession]:
+    @property
+    def tests_in_one_query(self) -> bool:
+        """Whether a statement costs more than the work in it, so that a run's tests are asked together."""
+
+    def open(self, purpose: Purpose) -> AbstractContextManager[WarehouseSession]:
         """Waits until no other run holds the warehouse, then holds it.
 
         Raises:
@@ -78,6 +115,9 @@ class Warehouse(Protocol):
 
     def read(self, sql: str) -> list[dict[str, Any]]:
         """Rows of one SELECT, without holding the warehouse; empty where its tables do not exist yet."""
+
+    def registered_days(self, contract: Mapping[str, Table]) -> dict[dt.date, int]:
+        """Day → rows in its registered files, without holding the warehouse."""
 
     def layer_rows(self) -> dict[str, int]:
         """Layer → rows in its tables, without holding the warehouse."""

@@ -20,7 +20,7 @@ from oms_pipeline.errors import WarehouseError
 from oms_pipeline.presentation import PREVIEW_ROWS
 from oms_pipeline.raw import Manifest, RawZone
 from oms_pipeline.warehouse import dbt_duckdb
-from oms_pipeline.warehouse.base import LAYERS, RegisteredDay, RelationFacts
+from oms_pipeline.warehouse.base import LAYERS, Purpose, RegisteredDay, RelationFacts, Shown
 
 log = logging.getLogger(__name__)
 
@@ -55,15 +55,16 @@ class DuckDBWarehouse:
     zone: RawZone
     lock_timeout: dt.timedelta
     kind: ClassVar[str] = "duckdb"
+    tests_in_one_query: ClassVar[bool] = False
 
     @contextmanager
-    def open(self, purpose: str) -> Iterator["DuckDBSession"]:
+    def open(self, purpose: Purpose) -> Iterator["DuckDBSession"]:
         """Waits until no other process has the file open, then holds it.
 
         Raises:
             WarehouseError: Another process keeps it for longer than `lock_timeout`, or the file cannot be opened.
         """
-        with self._connect(purpose, read_only=False) as connection:
+        with self._connect(str(purpose), read_only=False) as connection:
             for schema in LAYERS:
                 connection.execute(f"create schema if not exists {schema}")
             connection.execute(REGISTERED_FILES)
@@ -78,6 +79,14 @@ class DuckDBWarehouse:
                 return _rows(connection.sql(sql).to_arrow_table())
             except duckdb.CatalogException:
                 return []
+
+    def registered_days(self, contract: Mapping[str, Table]) -> dict[dt.date, int]:
+        """Day → rows in its registered files, of any table."""
+        days = self.read(
+            "select landed_on, cast(sum(row_count) as bigint) as row_count"
+            " from external.registered_files group by landed_on"
+        )
+        return {day["landed_on"]: day["row_count"] for day in days}
 
     def layer_rows(self) -> dict[str, int]:
         """Layer → rows in its tables; views hold none."""
@@ -101,9 +110,17 @@ class DuckDBWarehouse:
         connection = self._wait_for_file(purpose, read_only)
         try:
             connection.execute("set TimeZone = 'UTC'")
+            self._let_read_raw_zone(connection)
             yield connection
         finally:
             connection.close()
+
+    def _let_read_raw_zone(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """DuckDB reads a bucket as the store does: no extension to download, the same credentials and retries."""
+        filesystem = self.zone.store.filesystem()
+        # Connections to one file share one database within a process, and what is registered in it.
+        if filesystem is not None and not connection.filesystem_is_registered(filesystem.protocol):
+            connection.register_filesystem(filesystem)
 
     def _wait_for_file(self, purpose: str, read_only: bool) -> duckdb.DuckDBPyConnection:
         started = time.monotonic()
@@ -189,14 +206,14 @@ class DuckDBSession:
             self._make_views({file.table for _, file in files}, contract)
         return found
 
-    def registered_rows(self, window: Window) -> dict[tuple[str, dt.date], int]:
-        """(Table, day) → rows registered, for the days of a window."""
+    def registered_rows(self, window: Window, contract: Mapping[str, Table]) -> dict[tuple[str, dt.date], int]:
+        """(Table, day) → rows registered, for the contract's tables and the days of a window."""
         result = self._connection.execute(
             "select table_name, landed_on, row_count from external.registered_files"
             " where landed_on >= ? and landed_on < ?",
             [window.first, window.end],
         )
-        return {(table, day): rows for table, day, rows in result.fetchall()}
+        return {(table, day): rows for table, day, rows in result.fetchall() if table in contract}
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -210,17 +227,14 @@ class DuckDBSession:
             raise
         self._connection.commit()
 
-    def facts(self, relations: Mapping[str, str]) -> dict[str, RelationFacts]:
-        """Row counts (of tables; counting a view would run it) and the first rows under each relation's condition."""
-        views = {
-            f"{schema}.{name}" for schema, name in self._fetch("select schema_name, view_name from duckdb_views()")
-        }
+    def facts(self, relations: Mapping[str, Shown]) -> dict[str, RelationFacts]:
+        """Row counts (of tables; counting a view would run it) and the first rows."""
         return {
             relation: RelationFacts(
-                rows=None if relation in views else self._fetch(f"select count(*) from {relation}")[0][0],
-                preview=self.query(f"select * from {relation} where {condition} limit {PREVIEW_ROWS}"),
+                rows=None if shown.is_view else self._fetch(f"select count(*) from {relation}")[0][0],
+                preview=self.query(f"select * from {relation} where {shown.condition} limit {PREVIEW_ROWS}"),
             )
-            for relation, condition in relations.items()
+            for relation, shown in relations.items()
         }
 
     def query(self, sql: str) -> pa.Table:
@@ -241,7 +255,7 @@ class DuckDBSession:
             )
         except duckdb.Error as error:
             raise WarehouseError(
-                f"A landed file cannot be read: {str(error).splitlines()[0]}. "
+                f"A landed file cannot be read: {_reason(error)}. "
                 "Restore it from a backup, or read its day anew: oms run --day D --reextract"
             ) from error
         return [
@@ -278,6 +292,12 @@ def external_view(table: Table, raw_root: str) -> str:
         " where filename in ("
         f"select path from external.registered_files where table_name = '{table.name}'))"
     )
+
+
+def _reason(error: duckdb.Error) -> str:
+    # Of an error in the store's file system, DuckDB tells the traceback; the store's own sentence is one line of it.
+    sentences: list[str] = re.findall(r"^\S*RawZoneError: (.*?)\.?$", str(error), re.MULTILINE)
+    return sentences[-1] if sentences else str(error).splitlines()[0]
 
 
 def _rows(table: pa.Table) -> list[dict[str, Any]]:

@@ -21,10 +21,18 @@ from oms_pipeline.settings import (
     describe_dsn,
     get_settings,
     read_settings,
+    s3_place,
     sample_opened_file,
 )
 
 URL = "postgresql://reader:s3cret@db.example.com:6432/shop?sslmode=require"
+KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----\n"
+SNOWFLAKE = {
+    "OMS_PROFILE": "snowflake",
+    "OMS_RAW_URL": "s3://oms-data/raw",
+    "SNOWFLAKE_ACCOUNT": "myorg-myaccount",
+    "SNOWFLAKE_USER": "OMS",
+}
 OWN = {"OMS_SOURCE_URL": URL, "OMS_START_DATE": "2026-01-31"}
 
 BAD_VALUES = [
@@ -38,6 +46,15 @@ BAD_VALUES = [
     ("OMS_SOURCE_URL", "postgresql://reader:a/b@db/shop", "Write them as %40, %2F and %25"),
     ("OMS_SOURCE_URL", "postgresql://reader:50%@db/shop", "Write them as %40, %2F and %25"),
     ("OMS_RAW_URL", "ftp://files/raw", "Set it to a folder, such as /data/raw"),
+    ("OMS_RAW_URL", "ftp://files/raw", "or to s3://bucket/prefix"),
+    ("OMS_RAW_URL", "s3://", "Set it to s3://bucket/prefix"),
+    ("OMS_RAW_URL", "s3://Bucket/raw", "Set it to s3://bucket/prefix"),
+    ("OMS_RAW_URL", "s3://bucket/raw/*", "a prefix has letters, digits"),
+    ("OMS_RAW_URL", "s3://bucket//raw", "a prefix has letters, digits"),
+    ("OMS_S3_ENDPOINT", "minio:9000", "Set it to https://host or https://host:port"),
+    ("OMS_S3_ENDPOINT", "http://me:s3cret@minio:9000", "Set it to https://host or https://host:port"),
+    ("OMS_S3_ENCRYPTION", "aes", "Set it to AES256, aws:kms or aws:kms:<key id>"),
+    ("OMS_COMPUTE_LOGS_URL", "/var/log", "Set it to s3://bucket/prefix"),
     ("OMS_TIMEZONE", "Berlin", "Set it to an IANA name, such as Europe/Berlin"),
     ("OMS_TIMEZONE", "../etc/passwd", "Set it to an IANA name"),
     ("OMS_TIMEZONE", "Europe", "Set it to an IANA name"),  # a folder of names
@@ -99,7 +116,7 @@ def test_nothing_set_means_the_sample_oms_and_everything_in_one_folder_of_the_ch
     assert settings.raw_url == str(home / "raw")
     assert settings.duckdb_path == home / "oms.duckdb"
     assert settings.sample_dir == home / "sample"
-    assert settings.dbt_dir == home / "dbt"
+    assert settings.dbt_dir == home / "dbt" / "local"
 
 
 def test_everything_set_is_read() -> None:
@@ -155,6 +172,71 @@ def test_a_tilde_is_the_users_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_raw_zone_may_be_a_file_url() -> None:
     assert read_settings({"OMS_RAW_URL": "file:///data/raw%20zone"}).raw_url == "/data/raw zone"
+
+
+def test_the_raw_zone_may_be_in_a_bucket_whatever_the_warehouse() -> None:
+    settings = read_settings(
+        {
+            "OMS_RAW_URL": "s3://oms-data/some/raw/",
+            "OMS_S3_ENDPOINT": "http://minio:9000",
+            "OMS_S3_ENCRYPTION": "aws:kms:alias/oms",
+            "OMS_COMPUTE_LOGS_URL": "s3://oms-data/logs",
+        }
+    )
+    assert (settings.profile, settings.raw_url) == ("local", "s3://oms-data/some/raw")
+    assert s3_place(settings.raw_url) == ("oms-data", "some/raw")
+    assert s3_place("s3://oms-data") == ("oms-data", "")
+    assert (settings.s3_endpoint, settings.s3_encryption) == ("http://minio:9000", "aws:kms:alias/oms")
+    assert settings.compute_logs_url == "s3://oms-data/logs"
+
+
+def test_the_snowflake_profile_is_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "key.p8").write_text(KEY)
+    in_file = read_settings({**SNOWFLAKE, "SNOWFLAKE_PRIVATE_KEY_FILE": str(tmp_path / "key.p8")}).snowflake
+    in_variable = read_settings({**SNOWFLAKE, "SNOWFLAKE_PRIVATE_KEY": KEY.replace("\n", "\\n")}).snowflake
+    assert in_file == in_variable
+    assert in_file is not None
+    assert (in_file.account, in_file.user, in_file.private_key) == ("myorg-myaccount", "OMS", KEY)
+    assert (in_file.role, in_file.warehouse, in_file.database) == ("OMS_TRANSFORMER", "OMS_PIPELINE", "OMS")
+    assert (in_file.passphrase, in_file.url) == (None, None)
+
+
+def test_without_the_snowflake_profile_its_variables_are_not_looked_at() -> None:
+    assert (
+        read_settings({"SNOWFLAKE_ACCOUNT": "myorg-myaccount", "SNOWFLAKE_PRIVATE_KEY": "nonsense"}).snowflake is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"SNOWFLAKE_ACCOUNT": ""}, "SNOWFLAKE_ACCOUNT is not set, and OMS_PROFILE is 'snowflake'. Set it"),
+        ({"SNOWFLAKE_USER": ""}, "SNOWFLAKE_USER is not set, and OMS_PROFILE is 'snowflake'. Set it"),
+        ({"SNOWFLAKE_PRIVATE_KEY": ""}, "SNOWFLAKE_PRIVATE_KEY_FILE is not set, and OMS_PROFILE is 'snowflake'. Set"),
+        ({"SNOWFLAKE_PRIVATE_KEY": "s3cret"}, "SNOWFLAKE_PRIVATE_KEY holds no private key in PEM. Make one"),
+        ({"SNOWFLAKE_PRIVATE_KEY": "", "SNOWFLAKE_PRIVATE_KEY_FILE": "/nothing"}, "(/nothing) cannot be read. Set it"),
+        ({"SNOWFLAKE_ROLE": "a role"}, "SNOWFLAKE_ROLE is 'a role'. Set it to a name"),
+        ({"SNOWFLAKE_DATABASE": 'OMS"; drop'}, "Set it to a name of letters, digits and underscores"),
+        ({"SNOWFLAKE_URL": "https://me:s3cret@host"}, "SNOWFLAKE_URL is no address. Set it to https://host"),
+        ({"OMS_RAW_URL": ""}, "OMS_RAW_URL is not set, and OMS_PROFILE is 'snowflake'. Set it to s3://bucket/prefix."),
+        ({"OMS_RAW_URL": "/raw"}, "OMS_RAW_URL is '/raw', and OMS_PROFILE is 'snowflake'. Set it to s3://bucket"),
+    ],
+)
+def test_what_the_snowflake_profile_lacks_is_told(changes: dict[str, str], told: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        read_settings({**SNOWFLAKE, "SNOWFLAKE_PRIVATE_KEY": KEY, **changes})
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "s3cret" not in str(error.value)
+
+
+def test_settings_never_show_the_key() -> None:
+    settings = read_settings({**SNOWFLAKE, "SNOWFLAKE_PRIVATE_KEY": KEY, "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE": "s3cret"})
+    assert settings.snowflake is not None
+    assert settings.snowflake.passphrase is not None
+    for shown in (repr(settings), str(settings), repr(settings.snowflake)):
+        assert "s3cret" not in shown
+        assert "MIIEvQ" not in shown
 
 
 def test_raw_zone_and_warehouse_follow_the_home() -> None:

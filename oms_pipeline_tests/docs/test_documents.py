@@ -30,6 +30,20 @@ MODELS = sorted((PROJECT_DIR / "oms_dbt" / "models").rglob("*.sql"))
 # The window reaches dbt through these; the pipeline sets them, and nobody else needs to know them.
 FOR_DBT = {"OMS_WINDOW_FROM", "OMS_WINDOW_TO"}
 WITHOUT_DEFAULT = {"OMS_SOURCE_URL", "OMS_START_DATE"}
+OPTIONAL = {"OMS_S3_ENDPOINT", "OMS_S3_ENCRYPTION", "OMS_COMPUTE_LOGS_URL"} | {
+    name for name in VARIABLES if name.startswith("SNOWFLAKE_") and name not in DEFAULTS
+}
+# Names of roles, warehouses and the like, which are spelled as variables are.
+IN_SNOWFLAKE = {
+    "OMS_OWNER",
+    "OMS_LOADER",
+    "OMS_TRANSFORMER",
+    "OMS_REPORTER",
+    "OMS_PIPELINE",
+    "OMS_DASHBOARDS",
+    "OMS_MONITOR",
+    "OMS_PIPELINE_USER",
+}
 
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")
 
@@ -124,8 +138,8 @@ def test_every_target_of_make_is_documented_and_every_documented_target_exists()
 
 
 def test_every_variable_is_in_the_readme_and_in_the_example_file() -> None:
-    listed = re.findall(r"^\| `(OMS_\w+)` \|", README, re.MULTILINE)
-    example = re.findall(r"^#(OMS_\w+)=", EXAMPLE, re.MULTILINE)
+    listed = re.findall(r"^\| `((?:OMS|SNOWFLAKE)_\w+)` \|", README, re.MULTILINE)
+    example = re.findall(r"^#((?:OMS|SNOWFLAKE)_\w+)=", EXAMPLE, re.MULTILINE)
     assert listed == example == list(VARIABLES)
 
 
@@ -139,6 +153,8 @@ def test_the_defaults_in_the_readme_are_those_of_the_settings(tmp_path: Path) ->
             assert default == DEFAULTS[name]
         elif name in WITHOUT_DEFAULT:
             assert "sample" in default
+        elif name in OPTIONAL:
+            assert "`" not in rows(README, name)[0], name
         elif name != "OMS_HOME":
             moved = str(tmp_path / Path(default).relative_to(".oms"))
             assert read_settings({"OMS_HOME": str(tmp_path), name: moved}) == unset, name
@@ -153,7 +169,7 @@ def test_every_example_in_the_readme_is_understood(name: str) -> None:
 
 def test_the_example_file_says_what_is_the_case_without_it() -> None:
     lines = dict(re.findall(r"^#(OMS_\w+)=(.*)$", EXAMPLE, re.MULTILINE))
-    defaults = {name: value for name, value in lines.items() if name not in WITHOUT_DEFAULT}
+    defaults = {name: value for name, value in lines.items() if name not in WITHOUT_DEFAULT | OPTIONAL}
     start = {"OMS_START_DATE": "2026-01-01"}
     assert read_settings({**defaults, **start}) == read_settings(start)
     assert read_settings(lines).source_url == lines["OMS_SOURCE_URL"]
@@ -169,7 +185,7 @@ def test_no_module_but_settings_reads_the_projects_variables() -> None:
 
 
 def test_no_variable_is_named_that_does_not_exist() -> None:
-    known = {*VARIABLES, *FOR_DBT}
+    known = {*VARIABLES, *FOR_DBT, *IN_SNOWFLAKE}
     code = [path for name in ("oms_pipeline", "oms_dbt") for path in (PROJECT_DIR / name).rglob("*")]
     for path in [*PAGES, PROJECT_DIR / ".env.example", *code]:
         if path.suffix in {".md", ".example", ".py", ".sql", ".yml", ".yaml"}:

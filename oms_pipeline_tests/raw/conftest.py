@@ -1,8 +1,9 @@
 """The real OMS, and a raw zone to land it in."""
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 
 from oms_pipeline.contract import Table, load_contract
 from oms_pipeline.raw import FolderStore, Manifest, RawZone, land_window
+from oms_pipeline.raw.s3 import S3Store
 from oms_pipeline.source import PostgresSource
+from oms_pipeline_tests.raw.bucket import LOGIN, Bucket, Proxy, new_bucket, s3_proxy, s3_server
 from oms_pipeline_tests.source.real_oms import (
     FIRST_DAY,
     Oms,
@@ -59,7 +62,8 @@ class Landing:
         )[-1]
 
     def table(self, manifest: Manifest, name: str) -> pa.Table:
-        return pq.read_table(self.zone.url(manifest.files[name]), partitioning=None)
+        with self.zone.open(manifest.files[name]) as file:
+            return pq.read_table(file)
 
     def rows(self, manifest: Manifest, name: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.table(manifest, name).to_pylist()
@@ -73,6 +77,47 @@ class Landing:
 
     def path(self, manifest: Manifest, name: str) -> Path:
         return Path(self.zone.url(manifest.files[name]))
+
+
+@dataclass(frozen=True)
+class InBucket(Landing):
+    """A raw zone in a bucket, and what lands in it; the folder holds nothing but settings."""
+
+    bucket_store: S3Store | None = None
+
+    @property
+    def store(self) -> S3Store:
+        assert self.bucket_store is not None
+        return self.bucket_store
+
+    @property
+    def zone(self) -> RawZone:
+        return RawZone(replace(self.store))
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of an S3 server."""
+    with s3_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """An empty bucket, and credentials for it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in LOGIN.items():
+        monkeypatch.setenv(name, value)
+    with new_bucket(s3) as bucket:
+        yield bucket
+
+
+@pytest.fixture
+def proxy(s3: str) -> Iterator[Proxy]:
+    """A proxy before the server that can fail as S3 can."""
+    with s3_proxy(s3) as proxy:
+        yield proxy
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The folder under the raw zone: files appear whole or not at all, and what cannot be written is said in one line."""
+"""What is under the raw zone, a folder or a bucket: files appear whole or not at all, and what cannot be written is said in one line."""
 
 import resource
 import subprocess
@@ -8,37 +8,42 @@ from pathlib import Path
 import pytest
 
 from oms_pipeline.errors import RawZoneError
-from oms_pipeline.raw import FolderStore
+from oms_pipeline.raw import FolderStore, Store
+from oms_pipeline.raw.s3 import S3Store
+from oms_pipeline_tests.raw.bucket import Bucket
 from oms_pipeline_tests.raw.conftest import Landing
 
 PAGE = 4096
 DISK = 1024 * 1024
 
 
-def files(root: Path) -> list[str]:
-    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+@pytest.fixture(params=["a folder", "a bucket"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """Every kind of store, empty."""
+    if request.param == "a folder":
+        return FolderStore(tmp_path / "raw")
+    bucket: Bucket = request.getfixturevalue("bucket")
+    return S3Store(bucket.name, "raw", bucket.endpoint, attempts=2)
 
 
-def test_a_file_appears_when_its_block_ends_and_not_before(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+def test_a_file_appears_when_its_block_ends_and_not_before(store: Store) -> None:
     with store.create("a/b.parquet") as file:
         file.write(b"whole")
-        assert not (tmp_path / "a/b.parquet").exists()
-    assert (tmp_path / "a/b.parquet").read_bytes() == b"whole"
-    assert files(tmp_path) == ["a/b.parquet"]
+        assert store.read_text("a/b.parquet") is None
+        assert store.sha256("a/b.parquet") is None
+    assert store.read_text("a/b.parquet") == "whole"
+    assert store.files("") == ["a/b.parquet"]
 
 
-def test_a_file_whose_block_fails_does_not_appear_and_an_older_one_stays(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+def test_a_file_whose_block_fails_does_not_appear_and_an_older_one_stays(store: Store) -> None:
     store.write_text("a", "old")
     with pytest.raises(TypeError), store.create("a") as file:
         file.writelines([b"half of the ne", "and then no bytes"])
-    assert files(tmp_path) == ["a"]
+    assert store.files("") == ["a"]
     assert store.read_text("a") == "old"
 
 
-def test_size_and_hash_are_those_of_the_file(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+def test_size_and_hash_are_those_of_the_file(store: Store) -> None:
     with store.create("a") as file:
         file.write(b"one")
         file.write(memoryview(b"two"))
@@ -46,13 +51,55 @@ def test_size_and_hash_are_those_of_the_file(tmp_path: Path) -> None:
     assert file.size == 6
 
 
-def test_what_is_not_there_is_none(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+def test_a_file_can_be_read_from_any_place(store: Store) -> None:
+    store.write_text("a", "0123456789")
+    with store.open("a") as file:
+        file.seek(-3, 2)
+        assert file.read() == b"789"
+        file.seek(2)
+        assert file.read(3) == b"234"
+
+
+def test_what_is_not_there_is_none(store: Store) -> None:
     assert store.read_text("a") is None
     assert store.sha256("a") is None
     assert store.files("a") == []
     assert store.folders("a") == []
+    assert store.sweep("a", []) == []
     store.delete("a")
+    with pytest.raises(FileNotFoundError), store.open("a"):
+        pass
+
+
+def test_files_and_folders_are_those_below_a_prefix_and_not_beside_it(store: Store) -> None:
+    for path in ("day=1/b", "day=1/a/c", "day=10/d", "e"):
+        store.write_text(path, path)
+    assert store.files("day=1") == ["day=1/a/c", "day=1/b"]
+    assert store.files("") == ["day=1/a/c", "day=1/b", "day=10/d", "e"]
+    assert store.folders("") == ["day=1", "day=10"]
+    assert store.folders("day=1") == ["a"]
+
+
+def test_sweeping_deletes_what_is_not_kept_and_nothing_beside_the_prefix(store: Store) -> None:
+    for path in ("day=1/b", "day=1/a/c", "day=10/d"):
+        store.write_text(path, path)
+    assert store.sweep("day=1", ["day=1/b"]) == ["day=1/a/c"]
+    assert store.files("") == ["day=1/b", "day=10/d"]
+    store.delete("day=1/b")
+    assert store.files("") == ["day=10/d"]
+
+
+def test_a_file_that_is_no_text_is_named_with_a_next_step(store: Store) -> None:
+    with store.create("a") as file:
+        file.write(b"\xff\xfe")
+    with pytest.raises(RawZoneError) as error:
+        store.read_text("a")
+    assert str(error.value) == f"{store.url('a')} is not a text file. Delete it, and run its day again to read it anew."
+
+
+def test_the_probe_of_a_store_leaves_nothing(store: Store) -> None:
+    store.check()
+    assert store.files("") == []
 
 
 @pytest.fixture
@@ -124,8 +171,3 @@ def test_a_raw_zone_that_cannot_be_written_is_told_before_the_source_is_read(
     )
     with pytest.raises(RawZoneError, match="Not a directory"):
         blocked.zone.store.check()
-
-
-def test_the_probe_of_a_raw_zone_leaves_nothing(tmp_path: Path) -> None:
-    FolderStore(tmp_path / "raw").check()
-    assert files(tmp_path) == []

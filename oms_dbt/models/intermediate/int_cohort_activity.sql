@@ -1,7 +1,7 @@
 {{ config(
     incremental_strategy='affected',
     unique_key='activity_month',
-    meta={'affected': 'int_cohort_months__affected'}
+    meta={'affected': 'int_cohort_months__affected', 'grain': ['cohort_month', 'activity_month', 'currency']}
 ) }}
 -- depends_on: {{ ref('int_cohort_months__affected') }}
 

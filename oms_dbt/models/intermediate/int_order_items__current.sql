@@ -1,7 +1,7 @@
 {{ config(
     incremental_strategy='affected',
     unique_key='order_id',
-    meta={'affected': ['stg_oms__orders', 'stg_oms__order_items']}
+    meta={'affected': ['stg_oms__orders', 'stg_oms__order_items'], 'grain': ['order_id', 'line_no']}
 ) }}
 
 {{ newest_sets(

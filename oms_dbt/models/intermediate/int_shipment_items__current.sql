@@ -1,7 +1,10 @@
 {{ config(
     incremental_strategy='affected',
     unique_key='shipment_id',
-    meta={'affected': ['stg_oms__shipments', 'stg_oms__shipment_items']}
+    meta={
+        'affected': ['stg_oms__shipments', 'stg_oms__shipment_items'],
+        'grain': ['shipment_id', 'order_id', 'line_no']
+    }
 ) }}
 
 {{ newest_sets(

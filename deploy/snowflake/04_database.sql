@@ -1,0 +1,16 @@
+-- One database, one schema per layer. Staging can be loaded again from the raw zone at any time, so that nobody pays
+-- for its past.
+use role {{ admin_role }};
+
+create database if not exists {{ database }} comment = 'OMS Pipeline';
+grant ownership on database {{ database }} to role oms_owner copy current grants;
+
+use role oms_owner;
+
+create schema if not exists {{ database }}.external comment = 'External tables over the raw zone';
+create transient schema if not exists {{ database }}.staging
+    data_retention_time_in_days = 0
+    comment = 'The window being loaded';
+create schema if not exists {{ database }}.intermediate comment = 'Every row as last seen, and what the marts share';
+create schema if not exists {{ database }}.marts comment = 'Facts, dimensions and aggregates to report from';
+create schema if not exists {{ database }}.ops comment = 'What the pipeline itself costs';

@@ -1,0 +1,332 @@
+"""The `snowflake` profile's warehouse: external tables over the raw zone, and one transaction around a day's models."""
+
+import datetime as dt
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
+
+import pyarrow as pa
+
+from oms_pipeline.calendar import Window
+from oms_pipeline.contract import EXTRACTED_AT, PARENT_UPDATED_AT, Extract, Table
+from oms_pipeline.errors import WarehouseError
+from oms_pipeline.presentation import PREVIEW_ROWS
+from oms_pipeline.raw import Manifest, RawZone
+from oms_pipeline.raw.manifest import day_prefix
+from oms_pipeline.settings import SnowflakeLogin
+from oms_pipeline.warehouse.base import LAYERS, Purpose, RegisteredDay, RelationFacts, Shown
+from oms_pipeline.warehouse.dbt_snowflake import on_connection
+from oms_pipeline.warehouse.snowflake_login import connect, statement_error
+
+_DOES_NOT_EXIST: Final = 2003
+_SNOWFLAKE_TYPES: Final = {"timestamptz": "timestamp_ltz"}
+_LAYER_OF_PREFIX: Final = {"stg": "staging", "int": "intermediate"}
+
+
+@dataclass(frozen=True)
+class SnowflakeWarehouse:
+    """A Snowflake database whose external stage is the raw zone.
+
+    Attributes:
+        login: Account, user, role, virtual warehouse and database.
+        zone: The raw zone, on the stage's bucket.
+    """
+
+    login: SnowflakeLogin
+    zone: RawZone
+    kind: ClassVar[str] = "snowflake"
+    tests_in_one_query: ClassVar[bool] = True
+    _counted: dict[tuple[str, dt.date], int] = field(default_factory=dict, repr=False, compare=False)
+    """What this process has counted in the external tables: a run registers and transforms, and counts once."""
+
+    @contextmanager
+    def open(self, purpose: Purpose) -> Iterator["SnowflakeSession"]:
+        """A session. Runs wait for each other inside its transaction, where they write, not here.
+
+        Raises:
+            WarehouseError: Snowflake cannot be reached, or refuses the login.
+        """
+        with connect(self.login, autocommit=False) as connection:
+            yield SnowflakeSession(self, connection, purpose)
+
+    def read(self, sql: str) -> list[dict[str, Any]]:
+        """Rows of one SELECT, names in lower case; empty where its tables do not exist yet."""
+        import snowflake.connector.errors as connector
+
+        with connect(self.login) as connection:
+            try:
+                return _to_arrow(connection.cursor().execute(sql)).to_pylist()
+            except connector.ProgrammingError as error:
+                if error.errno == _DOES_NOT_EXIST:
+                    return []
+                raise
+
+    def layer_rows(self) -> dict[str, int]:
+        """Layer → rows in its tables, from the metadata that Snowflake keeps."""
+        rows = self.read(
+            "select lower(table_schema) as layer, sum(row_count) as row_count from information_schema.tables"
+            " where table_type = 'BASE TABLE' group by 1"
+        )
+        return {row["layer"]: int(row["row_count"] or 0) for row in rows if row["layer"] in LAYERS[1:]}
+
+    def registered_days(self, contract: Mapping[str, Table]) -> dict[dt.date, int]:
+        """Day → rows landed in its registered files. The list of files is metadata, so nothing is scanned."""
+        files = self.read(
+            "\nunion all\n".join(
+                "select file_name from table(information_schema.external_table_files("
+                f"table_name => 'external.{table}'))"
+                for table in contract
+            )
+        )
+        registered = {file["file_name"] for file in files}
+        days: dict[dt.date, int] = {}
+        for day in self.zone.days():
+            manifest = self.zone.manifest(day)
+            for file in manifest.files.values() if manifest is not None else ():
+                if any(name.endswith(file.path) for name in registered):
+                    days[day] = days.get(day, 0) + file.rows
+        return days
+
+    def dbt_environment(self) -> Mapping[str, str]:
+        """Where dbt works; the key stays here."""
+        return {
+            "SNOWFLAKE_ACCOUNT": self.login.account,
+            "SNOWFLAKE_USER": self.login.user,
+            "SNOWFLAKE_ROLE": self.login.role,
+            "SNOWFLAKE_WAREHOUSE": self.login.warehouse,
+            "SNOWFLAKE_DATABASE": self.login.database,
+        }
+
+
+class SnowflakeSession:
+    """A logged-in session; what it runs is tagged with run, asset and day."""
+
+    def __init__(self, warehouse: SnowflakeWarehouse, connection: Any, purpose: Purpose) -> None:
+        self._warehouse = warehouse
+        self._connection = connection
+        self._purpose = purpose
+        self._answers: dict[str, list[Any]] = {}
+
+    def register(self, manifests: Sequence[Manifest], contract: Mapping[str, Table]) -> list[RegisteredDay]:
+        """Registers the files of landed days, by the path of each day, and counts what the tables show of them.
+
+        Snowflake leaves out a file it cannot read, without a word, so rows are counted where they are read, in one
+        query over all tables and days.
+
+        Args:
+            manifests: Landed days.
+            contract: The tables; a file of a table that is no longer in it is left out.
+
+        Returns:
+            What the warehouse finds, one entry per landed table and day.
+
+        Raises:
+            WarehouseError: The stage cannot be listed, or a table has files that no manifest names.
+        """
+        days = sorted(manifest.day for manifest in manifests)
+        outdated = self._refresh(contract.values(), days)
+        found, definitions = self._count(contract, days)
+        outdated |= {table.name for table in contract.values() if definitions.get(table.name) != _mark(table)}
+        if outdated:
+            self._make(table for table in contract.values() if table.name in outdated)
+            found, _ = self._count(contract, days)
+        registered = []
+        for manifest in manifests:
+            for file in manifest.files.values():
+                if file.table not in contract:
+                    continue
+                files, rows = found.get((file.table, manifest.day), (0, 0))
+                if files > 1:
+                    raise WarehouseError(
+                        f"external.{file.table} has {files} files for {manifest.day}, its manifest names one. "
+                        f"Delete the others from {self._warehouse.zone.store.url(day_prefix(manifest.day))}"
+                    )
+                registered.append(RegisteredDay(file.table, manifest.day, rows))
+        self._warehouse._counted.update({(found.table, found.day): found.rows for found in registered})
+        return registered
+
+    def registered_rows(self, window: Window, contract: Mapping[str, Table]) -> dict[tuple[str, dt.date], int]:
+        """(Table, day) → rows registered; counted anew only if this process has not yet."""
+        days = set(window.days)
+        counted = {key: n for key, n in self._warehouse._counted.items() if key[1] in days and key[0] in contract}
+        if {day for _, day in counted} != days:
+            manifests = [
+                manifest for day in window.days if (manifest := self._warehouse.zone.manifest(day)) is not None
+            ]
+            found, _ = self._count(contract, sorted(days))
+            counted = {
+                (file.table, manifest.day): found.get((file.table, manifest.day), (0, 0))[1]
+                for manifest in manifests
+                for file in manifest.files.values()
+                if file.table in contract
+            }
+        return counted
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One transaction around everything inside, dbt's work included, as long as it is DML.
+
+        Another run's transaction waits at its first write until this one has ended.
+        """
+        try:
+            with on_connection(self._connection, self._run_for_dbt):
+                yield
+        except BaseException:
+            self._run("rollback", "transform")
+            raise
+        self._run("commit", "transform")
+
+    def facts(self, relations: Mapping[str, Shown]) -> dict[str, RelationFacts]:
+        """Row counts (of tables; counting a view would run it) and the first rows, as text, in one query."""
+        width = max(len(shown.columns) for shown in relations.values())
+        selects = []
+        for relation, shown in relations.items():
+            columns = [*(f"cast({column} as varchar)" for column in shown.columns), *["null"] * width][:width]
+            named = ", ".join(f"{column} as c{number}" for number, column in enumerate(columns))
+            rows = "null" if shown.is_view else f"(select count(*) from {relation})"
+            selects.append(
+                f"select * from (select '{relation}' as relation, {rows} as row_count, {named}"
+                f" from {relation} where {shown.condition} limit {PREVIEW_ROWS})"
+            )
+        result = _to_arrow(self._run("\nunion all\n".join(selects), "transform"))
+        facts = {}
+        for relation, shown in relations.items():
+            found = [row for row in result.to_pylist() if row["relation"] == relation]
+            count = None if shown.is_view else int(found[0]["row_count"]) if found else 0
+            preview = {name: [row[f"c{number}"] for row in found] for number, name in enumerate(shown.columns)}
+            facts[relation] = RelationFacts(count, pa.table(preview))
+        return facts
+
+    def query(self, sql: str) -> pa.Table:
+        """Runs one SELECT; names in lower case."""
+        return _to_arrow(self._run(sql, self._purpose.task))
+
+    def _refresh(self, tables: Iterator[Table] | Any, days: Sequence[dt.date]) -> set[str]:
+        """Has Snowflake list the paths of the days; returns the tables that do not exist."""
+        missing = set()
+        for table in tables:
+            for path in refresh_paths(days, table.name):
+                try:
+                    self._run(f"alter external table external.{table.name} refresh '{path}'", f"external/{table.name}")
+                except WarehouseError as error:
+                    if getattr(error.__cause__, "errno", None) != _DOES_NOT_EXIST:
+                        raise
+                    missing.add(table.name)
+                    break
+        return missing
+
+    def _make(self, tables: Iterator[Table] | Any) -> None:
+        """Makes tables that are missing or whose contract has changed, and registers every landed day in them."""
+        days = self._warehouse.zone.days()
+        for table in tables:
+            self._run(external_table(table), f"external/{table.name}")
+            self._refresh([table], days)
+
+    def _count(
+        self, contract: Mapping[str, Table], days: Sequence[dt.date]
+    ) -> tuple[dict[tuple[str, dt.date], tuple[int, int]], dict[str, str]]:
+        """(Table, day) → (files, rows) as scanned, and table → the mark of its definition; nothing if one is missing."""
+        marks = (
+            "select lower(table_name) as table_name, null as landed_on, null as files, null as row_count,"
+            " comment as definition from information_schema.tables where table_schema = 'EXTERNAL'"
+        )
+        counts = [
+            f"select '{table}', landed_on, count(distinct metadata$filename), count(*), null from external.{table}"
+            f" where landed_on >= date '{days[0]}' and landed_on <= date '{days[-1]}' group by landed_on"
+            for table in contract
+        ]
+        try:
+            rows = _to_arrow(self._run("\nunion all\n".join([marks, *counts]), "external")).to_pylist()
+        except WarehouseError as error:
+            if getattr(error.__cause__, "errno", None) != _DOES_NOT_EXIST:
+                raise
+            return {}, {}
+        return (
+            {
+                (row["table_name"], row["landed_on"]): (int(row["files"]), int(row["row_count"]))
+                for row in rows
+                if row["landed_on"] is not None
+            },
+            {row["table_name"]: row["definition"] for row in rows if row["landed_on"] is None},
+        )
+
+    def _run_for_dbt(self, cursor: Any, sql: str, node: str, bindings: Any) -> Any:
+        asset = "transform"
+        if node:
+            name = node.split(".")[2]
+            asset = f"{_LAYER_OF_PREFIX.get(name.split('_')[0], 'marts')}/{name}"
+        return self._execute(cursor, sql, asset, bindings)
+
+    def _run(self, sql: str, asset: str) -> Any:
+        import snowflake.connector.errors as connector
+
+        try:
+            return self._execute(self._connection.cursor(), sql, asset)
+        except connector.Error as error:
+            raise statement_error(error) from error
+
+    def _execute(self, cursor: Any, sql: str, asset: str, bindings: Any = None) -> Any:
+        tag = {"run_id": self._purpose.run_id, "asset": asset, "day": str(self._purpose.window)}
+        return cursor.execute(sql, bindings, _statement_params={"QUERY_TAG": json.dumps(tag)})
+
+
+def external_table(table: Table) -> str:
+    """The DDL of the external table over a table's landed files; `landed_on` is computed from the path, and prunes.
+
+    A column that a file lacks is null; a column the contract does not know is not shown.
+    """
+    columns = [(column.name, _SNOWFLAKE_TYPES.get(column.data_type, column.data_type)) for column in table.columns]
+    columns.append((EXTRACTED_AT, "timestamp_ltz"))
+    if table.extract is Extract.WITH_PARENT:
+        columns.append((PARENT_UPDATED_AT, "timestamp_ltz"))
+    typed = "".join(f'    {name} {data_type} as (value:"{name}"::{data_type}),\n' for name, data_type in columns)
+    return (
+        f"create or replace external table external.{table.name} (\n{typed}"
+        "    landed_on date as (to_date(\n"
+        "        regexp_substr(metadata$filename, 'year=([0-9]{4})', 1, 1, 'e') || '-'\n"
+        "        || regexp_substr(metadata$filename, 'month=([0-9]{2})', 1, 1, 'e') || '-'\n"
+        "        || regexp_substr(metadata$filename, 'day=([0-9]{2})', 1, 1, 'e')\n"
+        "    ))\n"
+        ")\n"
+        "partition by (landed_on)\n"
+        "location = @external.raw\n"
+        "refresh_on_create = false\n"
+        "auto_refresh = false\n"
+        f"pattern = '.*/{table.name}/[^/]+[.]parquet'\n"
+        "file_format = (format_name = 'external.parquet')\n"
+        f"comment = '{_mark(table)}'"
+    )
+
+
+def refresh_paths(days: Sequence[dt.date], table: str) -> list[str]:
+    """The paths below the stage to list, so that the files of these days are registered: whole months at once.
+
+    Args:
+        days: Days, sorted.
+        table: Table name; of a month, the table's own pattern picks its files.
+    """
+    paths = []
+    for (year, month), group in itertools.groupby(days, lambda day: (day.year, day.month)):
+        in_month = list(group)
+        after = dt.date(year + month // 12, month % 12 + 1, 1)
+        if len(in_month) == (after - dt.date(year, month, 1)).days:
+            paths.append(f"year={year:04}/month={month:02}/")
+        else:
+            paths += [f"{day_prefix(day)}/{table}/" for day in in_month]
+    return paths
+
+
+def _mark(table: Table) -> str:
+    """What tells one definition of an external table from another."""
+    columns = [(column.name, column.data_type) for column in table.columns]
+    return f"Definition {hashlib.sha256(repr((columns, table.extract)).encode()).hexdigest()[:16]}"
+
+
+def _to_arrow(cursor: Any) -> pa.Table:
+    table = cursor.fetch_arrow_all(force_return_table=True)
+    return table.rename_columns([re.sub(r'^"|"$', "", name).lower() for name in table.column_names])
