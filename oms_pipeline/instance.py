@@ -109,6 +109,11 @@ class SqliteEventLog(SqliteEventLogStorage):
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", EVENT_BATCH)
         return cls(base_dir=str(Path(config_value["base_dir"]) / "history" / "runs"), inst_data=inst_data)
 
+    def store_event(self, event: EventLogEntry) -> None:
+        """Stores one event, and has whoever watches the run look at it."""
+        super().store_event(event)
+        self._tell_watchers(event.run_id)
+
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Stores the events of one run: all, or none."""
         with self.run_connection(events[0].run_id) as run, self.index_transaction() as index:
@@ -127,6 +132,7 @@ class SqliteEventLog(SqliteEventLogStorage):
             newest = {event.dagster_event.asset_key: n for n, event in enumerate(events) if event.dagster_event}
             for n in newest.values():
                 self._store_asset_event(index, events[n], event_ids[n])
+        self._tell_watchers(events[0].run_id)
 
     def dispose(self) -> None:
         """Closes what is open; whoever asks again opens it again."""
@@ -134,6 +140,10 @@ class SqliteEventLog(SqliteEventLogStorage):
         with self._lock:
             while self._open:
                 self._open.popitem()[1].close()
+
+    def _tell_watchers(self, run_id: str) -> None:
+        # The UI watches this file, and SQLite writes to the log beside it first.
+        os.utime(self.path_for_shard(run_id))
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run_iterator
 
 from oms_pipeline.calendar import Window
 
@@ -66,49 +68,56 @@ def run_job(
         tags = {PARTITION_TAG: window.first.isoformat()}
     elif window is not None:
         tags = {RANGE_START_TAG: window.first.isoformat(), RANGE_END_TAG: window.last.isoformat()}
+    definition = definitions.resolve_job_def(job)
+    summary = _Summary()
     with dg.DagsterInstance.get() as instance:
-        result = definitions.resolve_job_def(job).execute_in_process(
+        run = instance.create_run_for_job(
+            job_def=definition,
             run_config={**_QUIET, "ops": {name: {"config": values} for name, values in (config or {}).items()}},
-            instance=instance,
-            tags=tags,
-            raise_on_error=False,
+            tags={**definition.run_tags, **tags},
         )
+        # `execute_in_process` would keep every event of the run: of a year some 25,000, in 200 MB.
+        for event in execute_run_iterator(InMemoryJob(definition), run, instance):
+            summary.add(event)
     seconds = (dt.datetime.now(dt.UTC) - started).total_seconds()
-    return RunReport(window, result.run_id, _error(result), seconds, _layers(result))
+    return RunReport(window, run.run_id, summary.error, seconds, summary.layers)
 
 
-def _error(result: dg.ExecuteInProcessResult) -> str | None:
-    if result.success:
-        return None
-    for event in result.all_events:
-        if event.event_type == dg.DagsterEventType.STEP_FAILURE:
-            data = event.step_failure_data
-            if data.user_failure_data is not None and data.user_failure_data.description:
-                return data.user_failure_data.description
-            error = data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            return error.message.strip() if error is not None else "The step failed."
-    for event in result.all_events:
-        if event.is_failure:
-            return event.message or "The run failed."
-    return "The run failed."
+class _Summary:
+    """What is worth keeping of a run's events."""
+
+    def __init__(self) -> None:
+        self.error: str | None = None
+        self.layers: defaultdict[str, LayerReport] = defaultdict(LayerReport)
+        self._counted: set[dg.AssetKey] = set()
+        self._step_failed = False
+
+    def add(self, event: dg.DagsterEvent) -> None:
+        """Adds an event; of a range, an asset's first materialisation tells of all days."""
+        if event.event_type == dg.DagsterEventType.STEP_FAILURE and not self._step_failed:
+            self._step_failed = True
+            self.error = _step_error(event)
+        elif event.is_failure and self.error is None:
+            self.error = event.message or "The run failed."
+        elif event.event_type == dg.DagsterEventType.STEP_SUCCESS and event.step_key in ("raw", "external"):
+            self.layers[event.step_key].seconds += event.step_success_data.duration_ms / 1000
+        elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key is not None:
+            if event.asset_key in self._counted:
+                return
+            self._counted.add(event.asset_key)
+            metadata = event.materialization.metadata
+            layer = self.layers[event.asset_key.path[0]]
+            if isinstance(rows := metadata.get("dagster/row_count"), dg.IntMetadataValue):
+                layer.rows += rows.value or 0
+            if isinstance(seconds := metadata.get("seconds"), dg.FloatMetadataValue):
+                layer.seconds += seconds.value or 0.0
 
 
-def _layers(result: dg.ExecuteInProcessResult) -> Mapping[str, LayerReport]:
-    layers: defaultdict[str, LayerReport] = defaultdict(LayerReport)
-    counted: set[dg.AssetKey] = set()
-    for event in result.all_events:
-        if event.event_type == dg.DagsterEventType.STEP_SUCCESS and event.step_key in ("raw", "external"):
-            layers[event.step_key].seconds += event.step_success_data.duration_ms / 1000
-        key = event.asset_key
-        if event.event_type != dg.DagsterEventType.ASSET_MATERIALIZATION or key is None or key in counted:
-            continue
-        counted.add(key)
-        metadata = event.materialization.metadata
-        layer = layers[key.path[0]]
-        if isinstance(rows := metadata.get("dagster/row_count"), dg.IntMetadataValue):
-            layer.rows += rows.value or 0
-        if isinstance(seconds := metadata.get("seconds"), dg.FloatMetadataValue):
-            layer.seconds += seconds.value or 0.0
-    return layers
+def _step_error(event: dg.DagsterEvent) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return data.user_failure_data.description
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "The step failed."

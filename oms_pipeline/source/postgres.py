@@ -25,6 +25,8 @@ CONNECT: Final = "connect"
 SETTLE_POLL_SECONDS: Final = 0.2
 # Whoever waits for a lock makes all later comers wait too: better to come again.
 LOCK_SECONDS: Final = 10
+# As on a disk without moving parts.
+RANDOM_PAGE_COST: Final = 1.1
 # Batches of this many bytes keep a streamed day at a few hundred megabytes whatever its size.
 BATCH_BYTES: Final = 8 * 1024 * 1024
 # Connection lost, server starting or shutting down, out of resources, serialisation: the same call may succeed later.
@@ -284,6 +286,10 @@ class DaySnapshot:
         # A window is an index range whatever the planner's statistics say of the table; a whole table is not.
         bounded = table.extract is not Extract.SNAPSHOT and not open_to_the_past
         self.session.execute(f"set local enable_seqscan = {'off' if bounded else 'on'}")
+        # At the default price of a random page it would rather read the whole index of a parent, with more processes,
+        # than look up the few thousand that changed.
+        self.session.execute(f"set local random_page_cost = {RANDOM_PAGE_COST if bounded else 4}")
+        self.session.execute("set local max_parallel_workers_per_gather = 0")
         source = self.session._source
         with source._errors(f"read {table.name}"), self.session._connection.cursor() as cursor:
             cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})

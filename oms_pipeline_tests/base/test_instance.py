@@ -351,3 +351,22 @@ def test_a_dagster_home_of_ones_own_is_left_alone(tmp_path: Path, monkeypatch: p
     prepare_dagster_home(read_settings({"OMS_HOME": str(tmp_path / "home")}))
     assert os.environ["DAGSTER_HOME"] == str(tmp_path / "own")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_whoever_watches_a_run_sees_each_event_while_the_writer_keeps_its_database_open(
+    new_instance: Callable[..., dg.DagsterInstance], tmp_path: Path
+) -> None:
+    writer, reader = new_instance(tmp_path / "home"), new_instance(tmp_path / "home")
+    job = DEFINITIONS.resolve_job_def("load")
+    run = writer.create_run_for_job(job, tags={"dagster/partition": DAYS[0]})
+    seen: list[str] = []
+    writer.report_engine_event("before", run)
+    reader.watch_event_logs(run.run_id, None, lambda event, _: seen.append(event.message))
+    for number in range(3):
+        writer.report_engine_event(f"news {number}", run)
+        deadline = time.monotonic() + 20
+        while f"news {number}" not in seen:
+            assert time.monotonic() < deadline, seen
+            time.sleep(0.02)
+    writer.dispose()
+    reader.dispose()

@@ -19,7 +19,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 T = TypeVar("T")
 
-PATIENCE: Final = 600.0
+PATIENCE: Final = 240.0
 """Seconds for anything to happen: a page, a server's start, a run. Only a hung machine takes that long."""
 
 DIALOG: Final = "//*[@role='dialog']"

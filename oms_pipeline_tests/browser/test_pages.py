@@ -61,7 +61,7 @@ def test_a_layer_opens_to_all_its_assets(pages: Pages, layer: str) -> None:
 def test_a_group_of_the_graph_opens_on_a_click(pages: Pages) -> None:
     pages.open("/asset-groups")
     pages.click(f"{NODE}[@data-tooltip='raw']")
-    pages.find(f"{NODE}[@data-tooltip='customers']")
+    pages.find("//*[local-name()='foreignObject']//*[text()='customers']")
 
 
 def test_a_mart_says_what_it_is(pages: Pages) -> None:

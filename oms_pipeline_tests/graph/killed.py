@@ -12,7 +12,8 @@ from oms_pipeline.progress import Progress, listening
 
 
 def die_at(point: str, reached: str) -> None:
-    if point in reached:
+    happening, _, where = point.partition(" ")
+    if reached.startswith(happening) and where in reached:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -20,7 +21,7 @@ def run(point: str, arguments: list[str]) -> None:
     """Runs `oms` with arguments.
 
     Args:
-        point: Part of `reported <task> <step>` (progress), `renamed <path>` or `opened <path>` (files of this process).
+        point: `reported`, `renamed` or `opened`, then part of the `<task> <step>` of progress, or of the path of a file.
         arguments: Of `oms`.
     """
 

@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,12 @@ from oms_pipeline_tests.source.real_oms import FIRST_DAY, LIFE_DAYS, Oms, day, w
 
 NEWEST = FIRST_DAY + dt.timedelta(LIFE_DAYS - 1)
 SCANS = "select relname, seq_scan, idx_scan from pg_stat_user_tables where schemaname = 'oms'"
+
+
+@contextmanager
+def lived_snapshot(oms: Oms) -> Iterator[DaySnapshot]:
+    with oms.source().connect() as session, session.snapshot(day(str(NEWEST)), load_contract(), True) as snapshot:
+        yield snapshot
 
 
 def nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -55,6 +62,39 @@ def test_a_day_is_read_by_index_from_every_table_with_a_window(lived: Oms) -> No
             assert kinds <= {"Index Scan", "Index Only Scan", "Bitmap Index Scan", "Bitmap Heap Scan"}, table.name
             assert f"{table.name}_updated_at" in {node.get("Index Name") for node in scans}
             assert plan["Actual Rows"] == rows
+
+
+def test_children_are_looked_up_by_their_changed_parents_however_many_parents_there_are(life: Oms) -> None:
+    noon = f"{NEWEST} 12:00+00"
+    life.execute(f"""
+        set session_replication_role = replica;
+        insert into orders overriding system value
+        select old.*
+        from (select * from orders order by order_id limit 1) as one
+        cross join generate_series(1, 200000) as n,
+            jsonb_populate_record(null::orders, to_jsonb(one) || jsonb_build_object(
+                'order_id', 1000000 + n, 'order_number', 'old ' || n, 'created_at', '2020-01-01',
+                'updated_at', case when n % 100 = 0 then '{noon}' else '2020-01-01' end
+            )) as old;
+        insert into order_items
+        select old.*
+        from (select * from order_items order by order_id, line_no limit 1) as one
+        cross join generate_series(1, 200000) as n,
+            jsonb_populate_record(null::order_items, to_jsonb(one) || jsonb_build_object(
+                'order_id', 1000000 + n, 'line_no', 1, 'created_at', '2020-01-01',
+                'updated_at', case when n % 100 = 0 then '{noon}' else '2020-01-01' end
+            )) as old;
+        set session_replication_role = origin
+    """)
+    life.execute("analyze orders, order_items")
+    contract = load_contract()
+    with lived_snapshot(life) as snapshot, snapshot.read(contract["order_items"], open_to_the_past=False) as batches:
+        rows = sum(batch.num_rows for batch in batches)
+        plan = plan_of(snapshot, "order_items")
+    by_index = [node for node in nodes(plan) if node["Node Type"] in ("Index Scan", "Index Only Scan")]
+    assert all("Index Cond" in node for node in by_index), "a whole index is read"
+    assert "Gather" not in {node["Node Type"] for node in nodes(plan)}
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 50 * rows
 
 
 def test_the_rows_looked_at_are_those_of_the_day_and_not_of_the_history(lived: Oms) -> None:
