@@ -37,7 +37,7 @@
 {% macro refuse_unsafe_run() %}
     {% if execute %}
         {% do refuse_parts() %}
-        {% do adapter.dispatch('hold_windows', 'oms')() %}
+        {% if flags.WHICH in ('run', 'build') %}{% do adapter.dispatch('hold_windows', 'oms')() %}{% endif %}
         {% do refuse_other_window() %}
         {% if flags.FULL_REFRESH %}{% do refuse_partial_refresh() %}{% endif %}
     {% endif %}

@@ -103,7 +103,7 @@ def run_tests(
     Raises:
         TransformError: A test does not compile; the text is dbt's own.
     """
-    command = ["compile", *selection, "--exclude", "resource_type:model", "--no-populate-cache"]
+    command = ["compile", *_tests_of(selection), "--no-populate-cache"]
     tests = [result.node for result in _invoke(project, command, variables) if result.node.resource_type == "test"]
     if not tests:
         return []
@@ -132,6 +132,14 @@ def run_tests(
         )
         on_finished(test.unique_id)
     return results
+
+
+def _tests_of(selection: Sequence[str]) -> list[str]:
+    """The same selection of models, of their tests alone."""
+    if "--select" not in selection:
+        return [*selection, "--select", "resource_type:test"]
+    start = selection.index("--select") + 1
+    return [*selection[:start], *(f"{name},resource_type:test" for name in selection[start:])]
 
 
 def _invoke(

@@ -68,3 +68,9 @@
     {% do store_raw_result('main', message='unchanged', code='unchanged', rows_affected='0') %}
     {{ return({'relations': [this.incorporate(type='view')]}) }}
 {% endmacro %}
+
+
+{# What is there, asked once for all schemas: the project has few relations, and each question is a statement. #}
+{% macro snowflake__show_objects_sql(schema, max_results_per_iter=10000, watermark=none) %}
+    show objects in database {{ schema.database }} limit {{ max_results_per_iter }}
+{% endmacro %}
