@@ -77,6 +77,7 @@ def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] 
                 raw_assets(settings, contract),
                 external_assets(settings, contract, warehouse.kind),
                 transform_assets(settings, contract, project),
+                *_costs(settings),
             ]
         ),
         jobs=[daily, rebuild, weekly],
@@ -91,6 +92,13 @@ def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] 
             **(resource_overrides or {}),
         },
     )
+
+
+def _costs(settings: Settings) -> list[dg.AssetsDefinition]:
+    """What the day has cost, where somebody sends a bill; asked last, while the warehouse is awake."""
+    if settings.snowflake is None:
+        return []
+    return [automation.warehouse_cost(settings, settings.snowflake, after=[dg.AssetKey(["marts", "daily_sales"])])]
 
 
 # Links to code are in beta; that they are is nothing a user can act on.

@@ -139,7 +139,7 @@
 #}
 {% macro snowflake__hold_windows() %}
     {% set held = ["('marts', '" ~ _window_label(window_from(), window_to()) ~ "')"] %}
-    {% for id in selected_resources if id.startswith('model.') and 'window' in graph.nodes[id].tags %}
+    {% for id in selected_resources | sort if id.startswith('model.') and 'window' in graph.nodes[id].tags %}
         {% set node = graph.nodes[id] %}
         {% do held.append("('" ~ node.schema ~ '.' ~ node.alias ~ "', '" ~ _window_label(window_from(), window_to()) ~ "')") %}
     {% endfor %}

@@ -1,5 +1,6 @@
 """Jobs and schedules: when what runs. Computes nothing."""
 
+from oms_pipeline.automation.cost import warehouse_cost
 from oms_pipeline.automation.jobs import (
     DAILY_JOB,
     REBUILD_CONFIG,
@@ -21,5 +22,6 @@ __all__ = [
     "jobs",
     "run_job",
     "schedules",
+    "warehouse_cost",
     "weekly_full_check",
 ]

@@ -36,13 +36,13 @@ def warehouse_cost(settings: Settings, login: SnowflakeLogin, after: Iterable[dg
         window = window_of_keys(context.partition_keys, settings)
         days: list[dt.date] = list(window.days)
         try:
-            report = read_cost(login, days[0], days[-1])
+            report = read_cost(login, days[0], days[-1], context.run.run_id)
         except OmsError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         return dg.MaterializeResult(
             metadata={
-                "credits": dg.MetadataValue.float(report.billed),
-                "idle_credits": dg.MetadataValue.float(report.idle),
+                "credits": dg.MetadataValue.float(float(report.billed)),
+                "idle_credits": dg.MetadataValue.float(float(report.idle)),
                 "plot": dg.MetadataValue.md(chart(report) or "No credits were spent."),
                 "table": dg.MetadataValue.md(report.markdown()),
                 "note": LATENCY,

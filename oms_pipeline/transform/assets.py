@@ -92,7 +92,9 @@ def transform_assets(
                     if warehouse.tests_in_one_query:
                         results += run_tests(project, selection, variables, session.query, finished)
                         _refuse_failures(results)
-                    facts = session.facts({_relation(manifest, uid): _shown(manifest, uid, window) for uid in selected})
+                    facts = session.facts(
+                        {_relation(manifest, uid): _shown(manifest, uid, window) for uid in sorted(selected)}
+                    )
                     check_staged(landed, _staged_rows(contract, facts))
         except OmsError as error:
             yield from _check_results(context, manifest, translator, results)

@@ -104,7 +104,8 @@ def run_tests(
         TransformError: A test does not compile; the text is dbt's own.
     """
     command = ["compile", *_tests_of(selection), "--no-populate-cache"]
-    tests = [result.node for result in _invoke(project, command, variables) if result.node.resource_type == "test"]
+    nodes = [result.node for result in _invoke(project, command, variables)]
+    tests = sorted((node for node in nodes if node.resource_type == "test"), key=lambda test: test.unique_id)
     if not tests:
         return []
     started = time.monotonic()

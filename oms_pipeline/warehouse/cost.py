@@ -17,7 +17,6 @@ from oms_pipeline.settings import SnowflakeLogin
 from oms_pipeline.warehouse.snowflake_login import connect
 
 LATENCY: Final = "Snowflake tells credits up to eight hours late, so that the newest figures may still grow."
-_TAG: Final = json.dumps({"app": "oms_pipeline", "asset": "ops/warehouse_cost"})
 _CHART_WIDTH: Final = 720
 _LABEL_WIDTH: Final = 260
 _BAR_HEIGHT: Final = 22
@@ -155,7 +154,7 @@ def cost_report(
     )
 
 
-def read_cost(login: SnowflakeLogin, first: dt.date, last: dt.date) -> CostReport:
+def read_cost(login: SnowflakeLogin, first: dt.date, last: dt.date, run_id: str = "") -> CostReport:
     """The credits spent from `first` to `last`, included.
 
     Raises:
@@ -166,10 +165,11 @@ def read_cost(login: SnowflakeLogin, first: dt.date, last: dt.date) -> CostRepor
         raise CalendarError(f"The range starts on {first} and ends on {last}. Put the earlier day first.")
     from snowflake.connector import DictCursor
 
+    tag = json.dumps({"run_id": run_id, "asset": "ops/warehouse_cost", "day": str(last)})
     tables: list[list[dict[str, Any]]] = []
     with connect(login) as connection, connection.cursor(DictCursor) as cursor:
         for sql in (query_credits_sql(login.database, first, last), warehouse_credits_sql(login.database, first, last)):
-            cursor.execute(sql, _statement_params={"QUERY_TAG": _TAG})
+            cursor.execute(sql, _statement_params={"QUERY_TAG": tag})
             tables.append([dict(row) for row in cursor.fetchall()])
     return cost_report(*tables)
 

@@ -230,7 +230,7 @@ class SnowflakeSession:
     def _count(
         self, contract: Mapping[str, Table], days: Sequence[dt.date]
     ) -> tuple[dict[tuple[str, dt.date], tuple[int, int]], dict[str, str]]:
-        """(Table, day) → (files, rows) as scanned, and table → the mark of its definition; nothing if one is missing."""
+        """(Table, day) → (files, rows) as scanned, and table → its definition's mark; nothing if a table is missing."""
         marks = (
             "select lower(table_name) as table_name, null as landed_on, null as files, null as row_count,"
             " comment as definition from information_schema.tables where table_schema = 'EXTERNAL'"

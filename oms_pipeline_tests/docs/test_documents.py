@@ -18,7 +18,7 @@ from oms_pipeline.definitions import defs
 from oms_pipeline.raw import FolderStore, RawZone
 from oms_pipeline.settings import DEFAULTS, PROJECT_DIR, VARIABLES, read_settings
 from oms_pipeline.transform import DbtProjectFiles, run_dbt
-from oms_pipeline.warehouse import DuckDBWarehouse
+from oms_pipeline.warehouse import DuckDBWarehouse, Purpose
 
 DOCS = PROJECT_DIR / "docs"
 README = (PROJECT_DIR / "README.md").read_text(encoding="utf-8")
@@ -210,7 +210,7 @@ def test_the_described_columns_are_the_columns_that_are_built(tmp_path: Path, db
     environment = warehouse.dbt_environment()
     window = {"OMS_WINDOW_FROM": "2026-01-01", "OMS_WINDOW_TO": "2026-01-02"}
     project = DbtProjectFiles(dbt_dir, {"OMS_PROFILE": "local", **environment})
-    with warehouse.open("build nothing") as session, session.transaction():
+    with warehouse.open(Purpose("build nothing")) as session, session.transaction():
         results = run_dbt(project, ["run"], {**environment, **window})
         assert [result.message for result in results if not result.succeeded] == []
         found = session.query("select table_name, column_name from duckdb_columns()").to_pylist()

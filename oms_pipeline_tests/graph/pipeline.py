@@ -24,7 +24,7 @@ from oms_pipeline.instance import prepare_dagster_home
 from oms_pipeline.raw import RawZone, land_window
 from oms_pipeline.settings import PROJECT_DIR, Settings, read_settings
 from oms_pipeline.transform import DbtProjectFiles, run_dbt
-from oms_pipeline.warehouse import Warehouse
+from oms_pipeline.warehouse import Purpose, Warehouse
 from oms_pipeline_tests.oracle import GRAIN, differences, expected
 from oms_pipeline_tests.source.real_oms import SCHEMA, Oms, run
 
@@ -192,7 +192,7 @@ class Pipeline:
     def register(self, days: Sequence[dt.date]) -> None:
         """Registers landed days."""
         manifests = [manifest for day in days if (manifest := self.zone.manifest(day)) is not None]
-        with self.warehouse.open("test") as session:
+        with self.warehouse.open(Purpose("test")) as session:
             session.register(manifests, load_contract())
 
     def transform(self, window: Window, full_refresh: bool = False, interrupted: bool = False) -> None:
@@ -203,7 +203,7 @@ class Pipeline:
         """
         command = ["build", "--exclude", "tag:weekly", "test_type:unit", *(["--full-refresh"] if full_refresh else [])]
         days = {"OMS_WINDOW_FROM": window.first.isoformat(), "OMS_WINDOW_TO": window.end.isoformat()}
-        with self.warehouse.open("test") as session, session.transaction():
+        with self.warehouse.open(Purpose("test")) as session, session.transaction():
             results = run_dbt(self.project, command, {**self.warehouse.dbt_environment(), **days})
             failed = [f"{result.name}: {result.message}" for result in results if not result.succeeded]
             assert not failed, failed

@@ -6,6 +6,7 @@ import duckdb
 
 from oms_pipeline.automation import REBUILD_JOB, WEEKLY_JOB
 from oms_pipeline.transform import run_dbt
+from oms_pipeline.warehouse import Purpose
 from oms_pipeline_tests.graph.pipeline import Pipeline, unequal
 from oms_pipeline_tests.graph.replay import Replay
 
@@ -57,7 +58,7 @@ def test_a_rebuild_that_would_lose_landed_days_is_refused(replay: Replay, pipeli
 def test_every_dbt_unit_test_passes(replay: Replay) -> None:
     pipeline = replay.pipeline
     days = {"OMS_WINDOW_FROM": "2026-01-01", "OMS_WINDOW_TO": "2026-01-02"}
-    with pipeline.warehouse.open("test") as session, session.transaction():
+    with pipeline.warehouse.open(Purpose("test")) as session, session.transaction():
         results = run_dbt(
             pipeline.project,
             ["test", "--select", "test_type:unit"],

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from oms_pipeline.contract import EXTRACTED_AT, load_contract
 from oms_pipeline.raw import FolderStore, LandedFile, Manifest, RawZone
 from oms_pipeline.transform import DbtProjectFiles, NodeResult, run_dbt
-from oms_pipeline.warehouse import DuckDBWarehouse
+from oms_pipeline.warehouse import DuckDBWarehouse, Purpose
 
 UTC: Final = dt.UTC
 Row = dict[str, Any]
@@ -89,7 +89,7 @@ class Landing:
         command = ["build", "--exclude", "tag:weekly", "test_type:unit", "--select", *models]
         if full_refresh:
             command.append("--full-refresh")
-        with self.warehouse.open("test") as session:
+        with self.warehouse.open(Purpose("test")) as session:
             session.register([self._manifest(day) for day in self._files], load_contract())
             with session.transaction():
                 results = run_dbt(self._project, command, {**self.warehouse.dbt_environment(), **window})

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from oms_pipeline.errors import WarehouseError
-from oms_pipeline.transform.reconcile import check_registered, check_staged, staged_rows_sql
+from oms_pipeline.transform.reconcile import check_registered, check_staged
 
 D1, D2 = dt.date(2026, 3, 1), dt.date(2026, 3, 2)
 
@@ -53,10 +53,3 @@ def test_a_table_is_staged_with_the_sum_of_its_days() -> None:
     ):
         with pytest.raises(WarehouseError, match=re.escape(told)):
             check_staged(landed, staged)
-
-
-def test_all_staging_tables_are_counted_by_one_query() -> None:
-    assert staged_rows_sql(["orders", "stores"]) == (
-        "select 'orders' as table_name, count(*) as row_count from staging.stg_oms__orders"
-        " union all select 'stores' as table_name, count(*) as row_count from staging.stg_oms__stores"
-    )

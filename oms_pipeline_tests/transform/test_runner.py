@@ -6,6 +6,7 @@ import pytest
 
 from oms_pipeline.errors import TransformError
 from oms_pipeline.transform import DbtProjectFiles, NodeResult, run_dbt
+from oms_pipeline.warehouse import Purpose
 from oms_pipeline_tests.transform.landing import Landing
 
 WINDOW = {"OMS_WINDOW_FROM": "2026-03-01", "OMS_WINDOW_TO": "2026-03-02"}
@@ -15,7 +16,7 @@ def run(
     landing: Landing, project: DbtProjectFiles, *command: str, **variables: str
 ) -> tuple[list[NodeResult], list[str]]:
     finished: list[str] = []
-    with landing.warehouse.open("test") as session, session.transaction():
+    with landing.warehouse.open(Purpose("test")) as session, session.transaction():
         results = run_dbt(project, command, {**landing.warehouse.dbt_environment(), **variables}, finished.append)
     return results, finished
 

@@ -13,7 +13,7 @@ import pytest
 from oms_pipeline.contract import load_contract
 from oms_pipeline.errors import WarehouseError
 from oms_pipeline.raw import FolderStore, RawZone
-from oms_pipeline.warehouse import LAYERS, DuckDBWarehouse, RelationFacts
+from oms_pipeline.warehouse import LAYERS, DuckDBWarehouse, Purpose, RelationFacts, Shown
 from oms_pipeline_tests.raw.conftest import Landing
 from oms_pipeline_tests.source.real_oms import days
 
@@ -50,7 +50,7 @@ def orders(
 
 def register(warehouse: DuckDBWarehouse, *manifests: object) -> dict[tuple[str, str], int]:
     """Registers landed days; returns what the warehouse finds in their orders and order items."""
-    with warehouse.open("test") as session:
+    with warehouse.open(Purpose("test")) as session:
         found = session.register(manifests, load_contract())  # type: ignore[arg-type]
     return {(day.table, str(day.day)): day.rows for day in found if day.table in ("orders", "order_items")}
 
@@ -62,7 +62,7 @@ def test_opening_makes_the_file_and_its_layers_and_reading_makes_nothing(warehou
     assert warehouse.read("select 1 as one") == []
     assert not warehouse.path.exists()
 
-    with warehouse.open("test"):
+    with warehouse.open(Purpose("test")):
         pass
 
     schemas = warehouse.read("select schema_name as name from duckdb_schemas() where not internal order by all")
@@ -72,7 +72,7 @@ def test_opening_makes_the_file_and_its_layers_and_reading_makes_nothing(warehou
 
 
 def test_whoever_comes_second_waits_until_the_first_lets_go(warehouse: DuckDBWarehouse) -> None:
-    with warehouse.open("test"):
+    with warehouse.open(Purpose("test")):
         pass
     with held_by_another_process(warehouse.path) as holder:
         assert holder.stdin is not None
@@ -90,10 +90,11 @@ def test_whoever_comes_second_waits_until_the_first_lets_go(warehouse: DuckDBWar
 WAIT = """
 import datetime, logging, pathlib, sys
 from oms_pipeline.raw import FolderStore, RawZone
-from oms_pipeline.warehouse import DuckDBWarehouse
+from oms_pipeline.warehouse import DuckDBWarehouse, Purpose
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 path = pathlib.Path(sys.argv[1])
-with DuckDBWarehouse(path, RawZone(FolderStore(path.parent)), datetime.timedelta(minutes=1)).open("wait in a test"):
+warehouse = DuckDBWarehouse(path, RawZone(FolderStore(path.parent)), datetime.timedelta(minutes=1))
+with warehouse.open(Purpose("wait in a test")):
     print("opened")
 """
 
@@ -103,7 +104,7 @@ def read(warehouse: DuckDBWarehouse) -> None:
 
 
 def load_a_day(warehouse: DuckDBWarehouse) -> None:
-    with warehouse.open("load a day"):
+    with warehouse.open(Purpose("load a day")):
         pass
 
 
@@ -125,7 +126,7 @@ def test_who_waits_for_too_long_is_told_who_holds_the_file(
 def test_a_file_that_is_no_warehouse_is_told_of_in_one_line(warehouse: DuckDBWarehouse) -> None:
     warehouse.path.write_text("not a database, however long it may be " * 500)
 
-    with pytest.raises(WarehouseError) as error, warehouse.open("test"):
+    with pytest.raises(WarehouseError) as error, warehouse.open(Purpose("test")):
         pass
 
     message = str(error.value)
@@ -140,7 +141,7 @@ def test_a_place_that_cannot_be_a_folder_is_told_of(warehouse: DuckDBWarehouse, 
 
     with (
         pytest.raises(WarehouseError, match=r"cannot be opened: .*set OMS_DUCKDB_PATH to another place"),
-        nowhere.open(""),
+        nowhere.open(Purpose("")),
     ):
         pass
 
@@ -160,8 +161,8 @@ def test_a_landed_day_is_registered_with_the_rows_the_warehouse_finds(
     assert register(warehouse, second) == {("orders", D2): 1, ("order_items", D2): 3}
     assert orders(warehouse) == [(1, D1), (2, D2)]
 
-    with warehouse.open("test") as session:
-        rows = session.registered_rows(days(D2, D2))
+    with warehouse.open(Purpose("test")) as session:
+        rows = session.registered_rows(days(D2, D2), load_contract())
     assert {table for table, _ in rows} == set(load_contract())
     assert {day for _, day in rows} == {dt.date.fromisoformat(D2)}
     assert rows["order_items", dt.date.fromisoformat(D2)] == 3
@@ -267,7 +268,7 @@ def test_a_table_that_left_the_contract_is_left_out(landing: Landing, warehouse:
     manifest = landing.land(D1)
     contract = {name: table for name, table in load_contract().items() if name != "returns"}
 
-    with warehouse.open("test") as session:
+    with warehouse.open(Purpose("test")) as session:
         found = session.register([manifest], contract)
 
     assert {day.table for day in found} == set(contract)
@@ -297,10 +298,10 @@ def test_a_day_with_a_file_that_cannot_be_read_is_not_registered(
 
 
 def test_what_is_done_in_a_transaction_appears_at_its_end_or_not_at_all(warehouse: DuckDBWarehouse) -> None:
-    with warehouse.open("test") as session, session.transaction():
+    with warehouse.open(Purpose("test")) as session, session.transaction():
         session.query("create table marts.one as select 1 as n")
 
-    with warehouse.open("test") as session, suppress(KeyboardInterrupt), session.transaction():
+    with warehouse.open(Purpose("test")) as session, suppress(KeyboardInterrupt), session.transaction():
         session.query("update marts.one set n = 2")
         session.query("create table marts.two as select 2 as n")
         session.query("create or replace table marts.one as select 3 as n")
@@ -312,7 +313,7 @@ def test_what_is_done_in_a_transaction_appears_at_its_end_or_not_at_all(warehous
 
 
 def test_a_session_goes_on_after_a_transaction_that_failed(warehouse: DuckDBWarehouse) -> None:
-    with warehouse.open("test") as session:
+    with warehouse.open(Purpose("test")) as session:
         with pytest.raises(Exception, match="no_such_table"), session.transaction():
             session.query("select * from no_such_table")
         with session.transaction():
@@ -325,12 +326,18 @@ def test_a_session_goes_on_after_a_transaction_that_failed(warehouse: DuckDBWare
 
 
 def test_facts_count_tables_and_only_show_views_and_only_the_rows_asked_for(warehouse: DuckDBWarehouse) -> None:
-    with warehouse.open("test") as session:
+    with warehouse.open(Purpose("test")) as session:
         with session.transaction():
             session.query("create table marts.numbers as select range as n from range(7)")
             session.query("create view marts.doubled as select n * 2 as n from marts.numbers")
             session.query("create table marts.nothing as select 1 as n where false")
-        facts = session.facts({"marts.numbers": "true", "marts.doubled": "n > 4", "marts.nothing": "true"})
+        facts = session.facts(
+            {
+                "marts.numbers": Shown(("n",)),
+                "marts.doubled": Shown(("n",), is_view=True, condition="n > 4"),
+                "marts.nothing": Shown(("n",)),
+            }
+        )
 
     def shown(found: RelationFacts) -> tuple[int | None, list[int]]:
         return found.rows, found.preview.column("n").to_pylist()
@@ -346,7 +353,7 @@ def test_timestamps_with_a_zone_are_told_in_utc_whatever_the_machines_zone(
 ) -> None:
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     instant = "select cast(timestamptz '2026-03-01 00:00:00+00' as varchar) as instant"
-    with warehouse.open("test") as session:
+    with warehouse.open(Purpose("test")) as session:
         assert session.query(instant).to_pylist() == [{"instant": "2026-03-01 00:00:00+00"}]
     assert warehouse.read(instant) == [{"instant": "2026-03-01 00:00:00+00"}]
 
