@@ -11,7 +11,7 @@ from oms_pipeline.settings import Settings, describe_dsn
 from oms_pipeline.source import PostgresSource
 from oms_pipeline.source.drift import check_columns
 from oms_pipeline.transform import DbtProjectFiles
-from oms_pipeline.warehouse import Purpose, Warehouse
+from oms_pipeline.warehouse import Warehouse
 
 
 class Level(StrEnum):
@@ -66,8 +66,8 @@ def check_setup(
     )
     yield from _source(settings, contract, make_source)
     yield from _raw_zone(settings, zone)
-    yield _attempt("warehouse", f"{warehouse.kind} answers", lambda: _open_and_close(warehouse))
-    yield _attempt("dbt", "the project parses", lambda: project.manifest)
+    yield _attempt("warehouse", warehouse.check)
+    yield _attempt("dbt", lambda: project.manifest and "the project parses")
 
 
 def _source(
@@ -110,21 +110,20 @@ def _source(
 
 
 def _raw_zone(settings: Settings, zone: RawZone) -> Iterator[Finding]:
-    finding = _attempt("raw zone", f"{settings.raw_url} is writable", zone.store.check)
+
+    def written() -> str:
+        zone.store.check()
+        return f"{settings.raw_url} is writable"
+
+    finding = _attempt("raw zone", written)
     yield finding
     if finding.level is Level.OK and (safety := zone.store.safety()) is not None:
         is_safe, text = safety
         yield Finding("raw zone versions", Level.OK if is_safe else Level.WARNING, text)
 
 
-def _attempt(part: str, good: str, action: Callable[[], object]) -> Finding:
+def _attempt(part: str, action: Callable[[], object]) -> Finding:
     try:
-        action()
+        return Finding(part, Level.OK, str(action()))
     except OmsError as error:
         return Finding(part, Level.FAILED, str(error))
-    return Finding(part, Level.OK, good)
-
-
-def _open_and_close(warehouse: Warehouse) -> None:
-    with warehouse.open(Purpose("check")):
-        pass

@@ -113,6 +113,13 @@ class Warehouse(Protocol):
             WarehouseError: It cannot be reached, or stays held for too long; the text says by whom.
         """
 
+    def check(self) -> str:
+        """Tries what a run needs of it, changes nothing, and says what answered.
+
+        Raises:
+            WarehouseError: Something is missing; the text has the remedy.
+        """
+
     def read(self, sql: str) -> list[dict[str, Any]]:
         """Rows of one SELECT, without holding the warehouse; empty where its tables do not exist yet."""
 

@@ -54,6 +54,22 @@ class SnowflakeWarehouse:
         with connect(self.login, autocommit=False) as connection:
             yield SnowflakeSession(self, connection, purpose)
 
+    def check(self) -> str:
+        """Logs in, wakes the virtual warehouse, lists the stage and looks at what bootstrap makes."""
+        with self.open(Purpose("check")) as session:
+            (answer,) = session.query(
+                "select current_role() as role, current_warehouse() as warehouse, count(*) as held"
+                " from external.held_windows"
+            ).to_pylist()
+            if answer["warehouse"] is None:
+                raise WarehouseError(
+                    f"There is no warehouse {self.login.warehouse} for role {self.login.role}. "
+                    "Make it and its grants: oms snowflake bootstrap"
+                )
+            # A path that no day has: the permission is tried, and nothing is listed.
+            session.query("list @external.raw/year=0000/")
+        return f"snowflake answers role {answer['role']} on {answer['warehouse']}, and lists {self.zone.store.url('')}"
+
     def read(self, sql: str) -> list[dict[str, Any]]:
         """Rows of one SELECT, names in lower case; empty where its tables do not exist yet."""
         import snowflake.connector.errors as connector

@@ -36,7 +36,7 @@ SNOWFLAKE = {
 OWN = {"OMS_SOURCE_URL": URL, "OMS_START_DATE": "2026-01-31"}
 
 BAD_VALUES = [
-    ("OMS_PROFILE", "production", "one of: local"),
+    ("OMS_PROFILE", "production", "one of: local, snowflake"),
     ("OMS_SOURCE_URL", "mysql://reader@db/shop", "Set it to postgresql://user@host:5432/database"),
     ("OMS_SOURCE_URL", "db.example.com", "Set it to postgresql://user@host:5432/database"),
     ("OMS_SOURCE_URL", "host=db.example.com dbname", "a value with spaces in single quotes"),

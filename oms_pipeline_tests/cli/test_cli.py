@@ -153,7 +153,7 @@ def test_a_range_the_wrong_way_round_is_refused(oms_command: Words, home: Path) 
 @pytest.mark.parametrize(
     ("variables", "parts"),
     [
-        ({"OMS_PROFILE": "production"}, ["OMS_PROFILE is 'production'.", "Set it to one of: local."]),
+        ({"OMS_PROFILE": "production"}, ["OMS_PROFILE is 'production'.", "Set it to one of: local, snowflake."]),
         (
             {"OMS_SOURCE_URL": "postgresql://reader:s3cret@db@host/shop", "OMS_START_DATE": "2026-01-01"},
             ["OMS_SOURCE_URL is not a PostgreSQL DSN", "Write them as %40"],
@@ -322,5 +322,5 @@ def test_a_bad_setting_is_told_by_the_command_itself_before_anything_is_made(hom
     done = in_own_process(home, "check", OMS_PROFILE="production")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr == "Error: OMS_PROFILE is 'production'. Set it to one of: local.\n"
+    assert done.stderr == "Error: OMS_PROFILE is 'production'. Set it to one of: local, snowflake.\n"
     assert not home.exists()
