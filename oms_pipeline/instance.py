@@ -1,5 +1,6 @@
 """Dagster's own state: where it is kept, and a SQLite event log that is written in batches."""
 
+import fcntl
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Final
 
-from dagster import EventLogEntry
+from dagster import DagsterInstance, EventLogEntry
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.storage.compute_log_manager import ComputeLogManager
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
@@ -42,11 +43,20 @@ def prepare_dagster_home(settings: Settings) -> None:
         raise SettingsError(
             f"Dagster's state cannot be kept in {home}: {error.strerror}. Set OMS_HOME to a folder you can write to."
         ) from error
-    config = home / "dagster.yaml"
-    text = (PROJECT_DIR / "dagster.yaml").read_text(encoding="utf-8")
-    if not config.exists() or config.read_text(encoding="utf-8") != text:
-        config.write_text(text, encoding="utf-8")
     os.environ["DAGSTER_HOME"] = str(home)
+    with (home / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        config = home / "dagster.yaml"
+        text = (PROJECT_DIR / "dagster.yaml").read_text(encoding="utf-8")
+        if not config.exists() or config.read_text(encoding="utf-8") != text:
+            draft = config.with_suffix(".draft")
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(config)
+        # Two processes that make Dagster's databases at once fail on each other's tables.
+        made = home / ".made"
+        if not made.exists():
+            with DagsterInstance.get():
+                made.touch()
 
 
 class ComputeLogs(LocalComputeLogManager):

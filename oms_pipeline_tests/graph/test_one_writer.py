@@ -57,7 +57,7 @@ def test_six_daily_runs_at_once_end_where_six_in_a_row_end(new_pipeline: Callabl
     ]
     outputs = [run.communicate(timeout=1800)[0] for run in runs]
 
-    assert [run.returncode for run in runs] == [0] * 6, outputs
+    assert [run.returncode for run in runs] == [0] * 6, "\n".join(outputs)
     assert {day for _, day, *_ in pipeline.registered()} == set(days)
     assert pipeline.differences(last_day) == []
     at_once = pipeline.tables(lasting=True)
