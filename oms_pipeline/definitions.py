@@ -48,7 +48,7 @@ def make_warehouse(settings: Settings) -> Warehouse:
     if settings.snowflake is not None:
         from oms_pipeline.warehouse.snowflake import SnowflakeWarehouse  # the connector takes a second to import
 
-        return SnowflakeWarehouse(settings.snowflake, make_raw_zone(settings))
+        return SnowflakeWarehouse(settings.snowflake, make_raw_zone(settings), settings.lock_timeout)
     return DuckDBWarehouse(settings.duckdb_path, make_raw_zone(settings), settings.lock_timeout)
 
 

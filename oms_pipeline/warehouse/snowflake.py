@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
@@ -35,10 +35,12 @@ class SnowflakeWarehouse:
     Attributes:
         login: Account, user, role, virtual warehouse and database.
         zone: The raw zone, on the stage's bucket.
+        lock_timeout: How long to wait at the first write for another run to end.
     """
 
     login: SnowflakeLogin
     zone: RawZone
+    lock_timeout: dt.timedelta
     kind: ClassVar[str] = "snowflake"
     tests_in_one_query: ClassVar[bool] = True
     _counted: dict[tuple[str, dt.date], int] = field(default_factory=dict, repr=False, compare=False)
@@ -51,7 +53,7 @@ class SnowflakeWarehouse:
         Raises:
             WarehouseError: Snowflake cannot be reached, or refuses the login.
         """
-        with connect(self.login, autocommit=False) as connection:
+        with connect(self.login, autocommit=False, lock_timeout=self.lock_timeout) as connection:
             yield SnowflakeSession(self, connection, purpose)
 
     def check(self) -> str:
@@ -67,7 +69,7 @@ class SnowflakeWarehouse:
                     "Make it and its grants: oms snowflake bootstrap"
                 )
             # A path that no day has: the permission is tried, and nothing is listed.
-            session.query("list @external.raw/year=0000/")
+            session.execute("list @external.raw/year=0000/")
         return f"snowflake answers role {answer['role']} on {answer['warehouse']}, and lists {self.zone.store.url('')}"
 
     def read(self, sql: str) -> list[dict[str, Any]]:
@@ -193,7 +195,8 @@ class SnowflakeSession:
             with on_connection(self._connection, self._run_for_dbt):
                 yield
         except BaseException:
-            self._run("rollback", "transform")
+            with suppress(WarehouseError):  # without a connection there is nothing to roll back, and the cause to tell
+                self._run("rollback", "transform")
             raise
         self._run("commit", "transform")
 
@@ -221,6 +224,10 @@ class SnowflakeSession:
     def query(self, sql: str) -> pa.Table:
         """Runs one SELECT; names in lower case."""
         return _to_arrow(self._run(sql, self._purpose.task))
+
+    def execute(self, sql: str) -> None:
+        """Runs one statement of another kind, whose answer is of no interest."""
+        self._run(sql, self._purpose.task)
 
     def _refresh(self, tables: Iterator[Table] | Any, days: Sequence[dt.date]) -> set[str]:
         """Has Snowflake list the paths of the days; returns the tables that do not exist."""

@@ -57,7 +57,12 @@ _NEXT_STEPS: Final = {
 
 @contextmanager
 def connect(
-    login: SnowflakeLogin, *, role: str | None = None, database: bool = True, autocommit: bool = True
+    login: SnowflakeLogin,
+    *,
+    role: str | None = None,
+    database: bool = True,
+    autocommit: bool = True,
+    lock_timeout: dt.timedelta | None = None,
 ) -> "Iterator[SnowflakeConnection]":
     """A connection for the block: in UTC, with `?` as the mark of a bound value and a query tag to be found by.
 
@@ -69,6 +74,8 @@ def connect(
         database: Whether to use the login's database and warehouse, which must exist; without, only account objects
             can be worked on, and nothing is computed.
         autocommit: Whether a statement outside `begin` and `commit` is a transaction of its own.
+        lock_timeout: How long a statement waits for a table that another transaction has changed; None for the
+            account's own limit.
 
     Raises:
         WarehouseError: Nobody answers, the login is refused, or a statement of the block fails; in one line, with the
@@ -78,7 +85,7 @@ def connect(
     import snowflake.connector.errors as connector
 
     worker = role or login.role
-    resource = _resource(login, worker, database, autocommit).get_connection()
+    resource = _resource(login, worker, database, autocommit, lock_timeout).get_connection()
     try:
         connection = resource.__enter__()
     except connector.Error as error:
@@ -107,12 +114,15 @@ def statement_error(error: Exception) -> WarehouseError:
     return WarehouseError(f"Snowflake says: {said.rstrip('.')}{found_by}." + (f" {step}." if step else ""))
 
 
-def _resource(login: SnowflakeLogin, role: str, database: bool, autocommit: bool) -> Any:
+def _resource(
+    login: SnowflakeLogin, role: str, database: bool, autocommit: bool, lock_timeout: dt.timedelta | None
+) -> Any:
     from dagster_snowflake import SnowflakeResource
 
-    more: dict[str, Any] = {
-        "session_parameters": {"TIMEZONE": "UTC", "QUERY_TAG": json.dumps({"app": "oms_pipeline"})},
-    }
+    parameters: dict[str, Any] = {"TIMEZONE": "UTC", "QUERY_TAG": json.dumps({"app": "oms_pipeline"})}
+    if lock_timeout is not None:
+        parameters["LOCK_TIMEOUT"] = int(lock_timeout.total_seconds())
+    more: dict[str, Any] = {"session_parameters": parameters}
     if login.url is not None:
         address = urlsplit(login.url)
         port = address.port or (443 if address.scheme == "https" else 80)

@@ -275,6 +275,23 @@ def test_a_key_twice_in_what_is_merged_stops_the_day(lived: tuple[OnSnowflake, I
     assert unequal(unchanged, {mart: table for mart, table in after.items() if mart != "dim_stores"}) == []
 
 
+@pytest.mark.slow
+def test_runs_at_the_same_time_wait_for_each_other_and_lose_no_day(lived: tuple[OnSnowflake, InBucket]) -> None:
+    snowflake, twin = lived
+    snowflake.simulate(4)
+    loaded(snowflake, DAYS[0])
+    runs = [
+        snowflake.process("-c", "from oms_pipeline.cli import main; main()", "run", "--day", str(day))
+        for day in DAYS[1:4]
+    ]
+    outputs = [run.communicate(timeout=900)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0] * 3, "\n".join(outputs)
+    for day in DAYS[:4]:
+        loaded(twin, day)
+    assert differing(snowflake, twin) == []
+    assert snowflake.differences(DAYS[3]) == []
+
+
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
     """What a failed run tells."""
     assert not result.success
