@@ -138,10 +138,11 @@
     this transaction has ended: it is the one critical section.
 #}
 {% macro snowflake__hold_windows() %}
-    {% set held = ["('marts', '" ~ _window_label(window_from(), window_to()) ~ "')"] %}
+    {% set label = _window_label(window_from(), window_to()) %}
+    {% set held = ["('marts', '" ~ label ~ "')"] %}
     {% for id in selected_resources | sort if id.startswith('model.') and 'window' in graph.nodes[id].tags %}
         {% set node = graph.nodes[id] %}
-        {% do held.append("('" ~ node.schema ~ '.' ~ node.alias ~ "', '" ~ _window_label(window_from(), window_to()) ~ "')") %}
+        {% do held.append("('" ~ node.schema ~ '.' ~ node.alias ~ "', '" ~ label ~ "')") %}
     {% endfor %}
     {% do run_query(
         "merge into external.held_windows as stored"
