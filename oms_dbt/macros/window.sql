@@ -35,7 +35,7 @@
     of the models that cannot be computed apart. Asks the warehouse only when there is something to check.
 #}
 {% macro refuse_unsafe_run() %}
-    {% if execute %}
+    {% if execute and not preparing() %}
         {% do refuse_parts() %}
         {% if flags.WHICH in ('run', 'build') %}{% do adapter.dispatch('hold_windows', 'oms')() %}{% endif %}
         {% do refuse_other_window() %}

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 import dagster as dg
+import pyarrow as pa
 from dagster_dbt import dbt_assets
 
 from oms_pipeline.calendar import Window, partitions_def, window_of_keys
@@ -24,6 +25,10 @@ from oms_pipeline.warehouse import Purpose, RelationFacts, Shown, Warehouse
 
 # Unit tests need no data, and what looks at all of history belongs to the weekly check.
 NOT_DAILY: Final = "tag:weekly test_type:unit"
+STORED_COLUMNS: Final = (
+    "select lower(table_schema) || '.' || lower(table_name) as relation, lower(column_name) as column_name"
+    " from information_schema.columns where table_schema in ('STAGING', 'INTERMEDIATE', 'MARTS')"
+)
 
 
 class TransformConfig(dg.Config):
@@ -84,12 +89,18 @@ def transform_assets(
             }
             with warehouse.open(Purpose("transform", window, context.run.run_id)) as session:
                 check_registered(landed, session.registered_rows(window, contract), str(window))
+                if warehouse.ddl_commits:
+                    nodes_selected = [manifest["nodes"][unique_id] for unique_id in sorted(selected)]
+                    if _must_prepare(nodes_selected, session.query(STORED_COLUMNS), config.full_refresh):
+                        command = ["run", *selection, *(["--full-refresh"] if config.full_refresh else [])]
+                        with session.transaction():
+                            _refuse_failures(run_dbt(project, command, {**variables, "OMS_PREPARE": "1"}))
                 with session.transaction():
-                    command = ["run" if warehouse.tests_in_one_query else "build", *selection]
+                    command = ["run" if warehouse.ddl_commits else "build", *selection]
                     command += ["--full-refresh"] if config.full_refresh else []
                     results += run_dbt(project, command, variables, finished)
                     _refuse_failures(results)
-                    if warehouse.tests_in_one_query:
+                    if warehouse.ddl_commits:
                         results += run_tests(project, selection, variables, session.query, finished)
                         _refuse_failures(results)
                     facts = session.facts(
@@ -143,6 +154,29 @@ def _selection(manifest: Mapping[str, Any], selected: set[str], all_models: int)
     if len(selected) < all_models:
         selection += ["--select", *sorted(manifest["nodes"][unique_id]["name"] for unique_id in selected)]
     return selection
+
+
+def _must_prepare(models: Sequence[Mapping[str, Any]], stored: pa.Table, full_refresh: bool) -> bool:
+    """Whether relations have to be made, or made anew, before a run can change them by DML alone.
+
+    Raises:
+        TransformError: A model has other columns than its table, and the run is no full refresh.
+    """
+    columns: dict[str, set[str]] = {}
+    for row in stored.to_pylist():
+        columns.setdefault(row["relation"], set()).add(row["column_name"])
+    must = full_refresh
+    for model in models:
+        relation, known = f"{model['schema']}.{model['name']}", set(model["columns"])
+        found = columns.get(relation)
+        if found is None:
+            must = True
+        elif found != known and not full_refresh:
+            raise TransformError(
+                f"{relation} is stored with other columns than the model now has: {', '.join(sorted(found ^ known))}. "
+                "Build it anew from the raw zone: oms rebuild"
+            )
+    return must
 
 
 def _refuse_failures(results: Sequence[NodeResult]) -> None:

@@ -103,8 +103,11 @@ class Warehouse(Protocol):
         """Its name among Dagster's kinds."""
 
     @property
-    def tests_in_one_query(self) -> bool:
-        """Whether a statement costs more than the work in it, so that a run's tests are asked together."""
+    def ddl_commits(self) -> bool:
+        """Whether DDL ends the open transaction, and a statement costs more than the work in it.
+
+        Then relations are made before the transaction begins, and a run's tests are one query.
+        """
 
     def open(self, purpose: Purpose) -> AbstractContextManager[WarehouseSession]:
         """Waits until no other run holds the warehouse, then holds it.

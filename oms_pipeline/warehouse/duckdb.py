@@ -55,7 +55,7 @@ class DuckDBWarehouse:
     zone: RawZone
     lock_timeout: dt.timedelta
     kind: ClassVar[str] = "duckdb"
-    tests_in_one_query: ClassVar[bool] = False
+    ddl_commits: ClassVar[bool] = False
 
     @contextmanager
     def open(self, purpose: Purpose) -> Iterator["DuckDBSession"]:

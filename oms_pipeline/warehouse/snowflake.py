@@ -4,8 +4,7 @@ import datetime as dt
 import hashlib
 import itertools
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
@@ -42,7 +41,7 @@ class SnowflakeWarehouse:
     zone: RawZone
     lock_timeout: dt.timedelta
     kind: ClassVar[str] = "snowflake"
-    tests_in_one_query: ClassVar[bool] = True
+    ddl_commits: ClassVar[bool] = True
     _counted: dict[tuple[str, dt.date], int] = field(default_factory=dict, repr=False, compare=False)
     """What this process has counted in the external tables: a run registers and transforms, and counts once."""
 
@@ -78,7 +77,7 @@ class SnowflakeWarehouse:
 
         with connect(self.login) as connection:
             try:
-                return _to_arrow(connection.cursor().execute(sql)).to_pylist()
+                return _rows(connection.cursor().execute(sql))
             except connector.ProgrammingError as error:
                 if error.errno == _DOES_NOT_EXIST:
                     return []
@@ -94,19 +93,25 @@ class SnowflakeWarehouse:
 
     def registered_days(self, contract: Mapping[str, Table]) -> dict[dt.date, int]:
         """Day → rows landed in its registered files. The list of files is metadata, so nothing is scanned."""
+        there = self.read(
+            "select lower(table_name) as name from information_schema.tables where table_schema = 'EXTERNAL'"
+        )
+        tables = sorted({row["name"] for row in there} & contract.keys())
+        if not tables:
+            return {}
         files = self.read(
             "\nunion all\n".join(
                 "select file_name from table(information_schema.external_table_files("
                 f"table_name => 'external.{table}'))"
-                for table in contract
+                for table in tables
             )
         )
-        registered = {file["file_name"] for file in files}
+        registered = {file["file_name"][file["file_name"].index("year=") :] for file in files}
         days: dict[dt.date, int] = {}
         for day in self.zone.days():
             manifest = self.zone.manifest(day)
             for file in manifest.files.values() if manifest is not None else ():
-                if any(name.endswith(file.path) for name in registered):
+                if file.path in registered:
                     days[day] = days.get(day, 0) + file.rows
         return days
 
@@ -128,7 +133,6 @@ class SnowflakeSession:
         self._warehouse = warehouse
         self._connection = connection
         self._purpose = purpose
-        self._answers: dict[str, list[Any]] = {}
 
     def register(self, manifests: Sequence[Manifest], contract: Mapping[str, Table]) -> list[RegisteredDay]:
         """Registers the files of landed days, by the path of each day, and counts what the tables show of them.
@@ -147,12 +151,8 @@ class SnowflakeSession:
             WarehouseError: The stage cannot be listed, or a table has files that no manifest names.
         """
         days = sorted(manifest.day for manifest in manifests)
-        outdated = self._refresh(contract.values(), days)
-        found, definitions = self._count(contract, days)
-        outdated |= {table.name for table in contract.values() if definitions.get(table.name) != _mark(table)}
-        if outdated:
-            self._make(table for table in contract.values() if table.name in outdated)
-            found, _ = self._count(contract, days)
+        self._refresh(contract.values(), days)
+        found = self._found(contract, days)
         registered = []
         for manifest in manifests:
             for file in manifest.files.values():
@@ -176,7 +176,7 @@ class SnowflakeSession:
             manifests = [
                 manifest for day in window.days if (manifest := self._warehouse.zone.manifest(day)) is not None
             ]
-            found, _ = self._count(contract, sorted(days))
+            found = self._found(contract, sorted(days))
             counted = {
                 (file.table, manifest.day): found.get((file.table, manifest.day), (0, 0))[1]
                 for manifest in manifests
@@ -212,10 +212,10 @@ class SnowflakeSession:
                 f"select * from (select '{relation}' as relation, {rows} as row_count, {named}"
                 f" from {relation} where {shown.condition} limit {PREVIEW_ROWS})"
             )
-        result = _to_arrow(self._run("\nunion all\n".join(selects), "transform"))
+        result = _rows(self._run("\nunion all\n".join(selects), "transform"))
         facts = {}
         for relation, shown in relations.items():
-            found = [row for row in result.to_pylist() if row["relation"] == relation]
+            found = [row for row in result if row["relation"] == relation]
             count = None if shown.is_view else int(found[0]["row_count"]) if found else 0
             preview = {name: [row[f"c{number}"] for row in found] for number, name in enumerate(shown.columns)}
             facts[relation] = RelationFacts(count, pa.table(preview))
@@ -223,15 +223,29 @@ class SnowflakeSession:
 
     def query(self, sql: str) -> pa.Table:
         """Runs one SELECT; names in lower case."""
-        return _to_arrow(self._run(sql, self._purpose.task))
+        cursor = self._run(sql, self._purpose.task)
+        names = [column.name.lower() for column in cursor.description]
+        # Not the connector's own Arrow table: its parts can differ in the width of their integers.
+        columns = list(zip(*cursor.fetchall(), strict=True)) or [()] * len(names)
+        return pa.table(dict(zip(names, map(list, columns), strict=True)))
 
     def execute(self, sql: str) -> None:
         """Runs one statement of another kind, whose answer is of no interest."""
         self._run(sql, self._purpose.task)
 
-    def _refresh(self, tables: Iterator[Table] | Any, days: Sequence[dt.date]) -> set[str]:
-        """Has Snowflake list the paths of the days; returns the tables that do not exist."""
-        missing = set()
+    def _found(
+        self, contract: Mapping[str, Table], days: Sequence[dt.date]
+    ) -> dict[tuple[str, dt.date], tuple[int, int]]:
+        """(Table, day) → (files, rows) as scanned, once every table is there as the contract has it."""
+        found, definitions = self._count(contract, days)
+        outdated = [table for table in contract.values() if definitions.get(table.name) != _mark(table)]
+        if outdated:
+            self._make(outdated)
+            found, _ = self._count(contract, days)
+        return found
+
+    def _refresh(self, tables: Iterable[Table], days: Sequence[dt.date]) -> None:
+        """Has Snowflake list the paths of the days; a table that does not exist is left for later."""
         for table in tables:
             for path in refresh_paths(days, table.name):
                 try:
@@ -239,16 +253,16 @@ class SnowflakeSession:
                 except WarehouseError as error:
                     if getattr(error.__cause__, "errno", None) != _DOES_NOT_EXIST:
                         raise
-                    missing.add(table.name)
                     break
-        return missing
 
-    def _make(self, tables: Iterator[Table] | Any) -> None:
+    def _make(self, tables: Iterable[Table]) -> None:
         """Makes tables that are missing or whose contract has changed, and registers every landed day in them."""
         days = self._warehouse.zone.days()
         for table in tables:
             self._run(external_table(table), f"external/{table.name}")
             self._refresh([table], days)
+            # Last, so that a table that was left without its history is made again.
+            self._run(f"alter table external.{table.name} set comment = '{_mark(table)}'", f"external/{table.name}")
 
     def _count(
         self, contract: Mapping[str, Table], days: Sequence[dt.date]
@@ -264,7 +278,7 @@ class SnowflakeSession:
             for table in contract
         ]
         try:
-            rows = _to_arrow(self._run("\nunion all\n".join([marks, *counts]), "external")).to_pylist()
+            rows = _rows(self._run("\nunion all\n".join([marks, *counts]), "external"))
         except WarehouseError as error:
             if getattr(error.__cause__, "errno", None) != _DOES_NOT_EXIST:
                 raise
@@ -279,11 +293,18 @@ class SnowflakeSession:
         )
 
     def _run_for_dbt(self, cursor: Any, sql: str, node: str, bindings: Any) -> Any:
+        import snowflake.connector.errors as connector
+
         asset = "transform"
         if node:
             name = node.split(".")[2]
             asset = f"{_LAYER_OF_PREFIX.get(name.split('_')[0], 'marts')}/{name}"
-        return self._execute(cursor, sql, asset, bindings)
+        try:
+            return self._execute(cursor, sql, asset, bindings)
+        except connector.Error as error:
+            # dbt shows the text of an error, and does not know the next step.
+            error.msg = str(statement_error(error))
+            raise
 
     def _run(self, sql: str, asset: str) -> Any:
         import snowflake.connector.errors as connector
@@ -321,8 +342,7 @@ def external_table(table: Table) -> str:
         "refresh_on_create = false\n"
         "auto_refresh = false\n"
         f"pattern = '.*/{table.name}/[^/]+[.]parquet'\n"
-        "file_format = (format_name = 'external.parquet')\n"
-        f"comment = '{_mark(table)}'"
+        "file_format = (format_name = 'external.parquet')"
     )
 
 
@@ -346,10 +366,9 @@ def refresh_paths(days: Sequence[dt.date], table: str) -> list[str]:
 
 def _mark(table: Table) -> str:
     """What tells one definition of an external table from another."""
-    columns = [(column.name, column.data_type) for column in table.columns]
-    return f"Definition {hashlib.sha256(repr((columns, table.extract)).encode()).hexdigest()[:16]}"
+    return f"Definition {hashlib.sha256(external_table(table).encode()).hexdigest()[:16]}"
 
 
-def _to_arrow(cursor: Any) -> pa.Table:
-    table = cursor.fetch_arrow_all(force_return_table=True)
-    return table.rename_columns([re.sub(r'^"|"$', "", name).lower() for name in table.column_names])
+def _rows(cursor: Any) -> list[dict[str, Any]]:
+    names = [column.name.lower() for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -62,6 +62,9 @@ union all
 select 'returns', landed_on, count(distinct metadata$filename), count(*), null from external.returns where landed_on >= date '2026-03-07' and landed_on <= date '2026-03-07' group by landed_on;
 
 -- transform
+select lower(table_schema) || '.' || lower(table_name) as relation, lower(column_name) as column_name from information_schema.columns where table_schema in ('STAGING', 'INTERMEDIATE', 'MARTS');
+
+-- transform
 show terse schemas in database OMS
     limit 10000;
 

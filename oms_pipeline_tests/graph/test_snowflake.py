@@ -15,6 +15,8 @@ import pyarrow as pa
 import pytest
 
 from oms_pipeline import sample
+from oms_pipeline.automation import REBUILD_JOB
+from oms_pipeline.calendar import Window
 from oms_pipeline.contract import load_contract
 from oms_pipeline.raw.manifest import day_prefix
 from oms_pipeline.settings import get_settings
@@ -290,6 +292,38 @@ def test_runs_at_the_same_time_wait_for_each_other_and_lose_no_day(lived: tuple[
         loaded(twin, day)
     assert differing(snowflake, twin) == []
     assert snowflake.differences(DAYS[3]) == []
+
+
+@pytest.mark.slow
+def test_a_rebuild_is_one_transaction_too_and_mends_a_table_whose_columns_have_changed(
+    lived: tuple[OnSnowflake, InBucket],
+) -> None:
+    snowflake, twin = lived
+    snowflake.simulate(3)
+    for pipeline in (snowflake, twin):
+        loaded(pipeline, DAYS[0])
+        loaded(pipeline, DAYS[1])
+    span = snowflake.window(DAYS[0], DAYS[1])
+
+    statements = snowflake.statements_of(lambda: rebuilt(snowflake, span))
+    assert differing(snowflake, twin) == []
+    made = [s.sql for s in statements if s.sql.lower().startswith(("create", "drop", "alter"))]
+    assert all(" view " in sql.split("as (")[0] for sql in made), "a table that is right was made anew"
+
+    with connect(snowflake.settings.snowflake) as connection:  # type: ignore[arg-type]
+        connection.cursor().execute("alter table marts.dim_stores add column mood varchar")
+    report = snowflake.run(snowflake.window(DAYS[2]))
+    assert report.error == (
+        "marts.dim_stores is stored with other columns than the model now has: mood. "
+        "Build it anew from the raw zone: oms rebuild"
+    )
+    rebuilt(snowflake, snowflake.window(DAYS[0], DAYS[2]))
+    loaded(twin, DAYS[2])
+    assert differing(snowflake, twin) == []
+
+
+def rebuilt(pipeline: Pipeline, window: Window) -> None:
+    assert pipeline.run(window, job=REBUILD_JOB).error is None
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:

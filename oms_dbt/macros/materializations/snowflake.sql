@@ -1,29 +1,30 @@
 {#
     Views, tables and incremental models on Snowflake, where any DDL commits the open transaction and every statement
-    costs. So once a relation is there, a run changes it by one DML statement, without a temporary table; the caller
-    holds one transaction around all of them, and a day appears in all marts at once or in none.
+    costs. So a run has two parts:
 
-    Only a relation that is missing, or a full refresh, is made by DDL, each on its own. A view stays as it is until
-    then: after a model has changed, `oms rebuild`.
+    preparing (OMS_PREPARE is set; only when something is missing or has changed): DDL that makes tables without rows,
+    and views. It takes nothing away from a table that is right, so it can be repeated, and done by two runs at once.
+
+    the run itself: one DML statement per table, without a temporary one. The caller holds one transaction around all of
+    them, and a day, or a rebuild, appears in all marts at once or in none.
 #}
 
 {% materialization view, adapter='snowflake' %}
-    {% if is_stored('view') %}{{ return(left_as_it_is()) }}{% endif %}
-    {{ return(made_anew('view')) }}
+    {% if not preparing() or (is_stored_as('view') and not should_full_refresh()) %}
+        {{ return(left_as_it_is('view')) }}
+    {% endif %}
+    {{ return(made_anew('view', compiled_code)) }}
 {% endmaterialization %}
 
 
 {% materialization table, adapter='snowflake' %}
-    {% if not is_stored('table') %}{{ return(made_anew('table')) }}{% endif %}
-    {% set columns = model.columns.keys() | join(', ') %}
-    {{ return(changed_by(
-        'insert overwrite into ' ~ this ~ ' (' ~ columns ~ ')\nselect ' ~ columns ~ '\nfrom (\n' ~ compiled_code ~ '\n) as made'
-    )) }}
+    {{ return(prepared_table() if preparing() else overwritten_table()) }}
 {% endmaterialization %}
 
 
 {% materialization incremental, adapter='snowflake' %}
-    {% if not is_stored('table') %}{{ return(made_anew('table')) }}{% endif %}
+    {% if preparing() %}{{ return(prepared_table()) }}{% endif %}
+    {% if should_full_refresh() %}{{ return(overwritten_table()) }}{% endif %}
     {% set columns = [] %}
     {% for name in model.columns %}{% do columns.append(api.Column.create(name, 'any')) %}{% endfor %}
     {% set strategy = adapter.get_incremental_strategy_macro(context, config.require('incremental_strategy')) %}
@@ -36,25 +37,48 @@
 {% endmaterialization %}
 
 
-{# Whether the model's relation is there already, to be changed and not to be made. #}
-{% macro is_stored(type) %}
+{# Whether this invocation only makes what is missing. #}
+{% macro preparing() %}{{ return(env_var('OMS_PREPARE', '') != '') }}{% endmacro %}
+
+
+{% macro is_stored_as(type) %}
     {% set stored = load_cached_relation(this) %}
-    {{ return(stored is not none and stored.type == type and not should_full_refresh()) }}
+    {{ return(stored is not none and stored.type == type) }}
 {% endmacro %}
 
 
-{% macro made_anew(type) %}
-    {% set existing = load_cached_relation(this) %}
-    {% if config.get('contract').enforced %}{{ get_assert_columns_equivalent(compiled_code) }}{% endif %}
-    {% if existing is not none and existing.type != type %}
-        {% do run_query('drop ' ~ existing.type ~ ' ' ~ existing) %}
+{# A table with the model's columns; one that has them keeps its rows. #}
+{% macro prepared_table() %}
+    {% if is_stored_as('table') %}
+        {% set stored = adapter.get_columns_in_relation(this) | map(attribute='name') | map('lower') | sort %}
+        {% if stored == model.columns.keys() | sort %}{{ return(left_as_it_is('table')) }}{% endif %}
     {% endif %}
+    {{ return(made_anew('table', 'select * from (\n' ~ compiled_code ~ '\n) as made where false')) }}
+{% endmacro %}
+
+
+{% macro made_anew(type, sql) %}
+    {% set stored = load_cached_relation(this) %}
+    {% if config.get('contract').enforced %}{{ get_assert_columns_equivalent(compiled_code) }}{% endif %}
+    {% if stored is not none and stored.type != type %}
+        {% do run_query('drop ' ~ stored.type ~ ' ' ~ stored) %}
+    {% endif %}
+    {% set kind = ('transient ' if type == 'table' and config.get('transient') else '') ~ type %}
+    {# Two first runs at once: the second finds the table there, and leaves the rows that the first has put into it. #}
     {% call statement('main') %}
-        create or replace {{ 'transient ' if type == 'table' and config.get('transient') }}{{ type }} {{ this }} as (
-            {{ compiled_code }}
+        {{ 'create ' ~ kind ~ ' if not exists' if stored is none else 'create or replace ' ~ kind }} {{ this }} as (
+            {{ sql }}
         )
     {% endcall %}
     {{ return({'relations': [this.incorporate(type=type)]}) }}
+{% endmacro %}
+
+
+{% macro overwritten_table() %}
+    {% set columns = model.columns.keys() | join(', ') %}
+    {{ return(changed_by(
+        'insert overwrite into ' ~ this ~ ' (' ~ columns ~ ')\nselect ' ~ columns ~ '\nfrom (\n' ~ compiled_code ~ '\n) as made'
+    )) }}
 {% endmacro %}
 
 
@@ -64,9 +88,9 @@
 {% endmacro %}
 
 
-{% macro left_as_it_is() %}
+{% macro left_as_it_is(type) %}
     {% do store_raw_result('main', message='unchanged', code='unchanged', rows_affected='0') %}
-    {{ return({'relations': [this.incorporate(type='view')]}) }}
+    {{ return({'relations': [this.incorporate(type=type)]}) }}
 {% endmacro %}
 
 
