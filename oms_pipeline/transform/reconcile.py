@@ -10,7 +10,7 @@ from oms_pipeline.errors import WarehouseError
 def check_registered(
     landed: Mapping[tuple[str, dt.date], int], registered: Mapping[tuple[str, dt.date], int], window: str
 ) -> None:
-    """Every landed file must be registered with the rows it was landed with, and no other file.
+    """Every landed file must be registered with the rows it was landed with.
 
     Raises:
         WarehouseError: They differ; the text names the first difference and the next step.

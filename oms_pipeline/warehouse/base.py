@@ -77,7 +77,7 @@ class RelationFacts:
 
 
 class WarehouseSession(Protocol):
-    """The warehouse, held by this process alone: no other run can change it while the session is open."""
+    """The open warehouse. Inside `transaction` no other run writes to it; a file is held from the start."""
 
     def register(self, manifests: Sequence[Manifest], contract: Mapping[str, Table]) -> list[RegisteredDay]:
         """Makes landed days queryable as `external.<table>`, replacing what was registered for those days."""
