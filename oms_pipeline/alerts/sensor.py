@@ -307,8 +307,8 @@ def _run_ended(
     days: list[str] = [tags[PARTITION_NAME_TAG]] if PARTITION_NAME_TAG in tags else []
     if ASSET_PARTITION_RANGE_START_TAG in tags:
         days = days_between(tags[ASSET_PARTITION_RANGE_START_TAG], tags[ASSET_PARTITION_RANGE_END_TAG])
-    selection = run.asset_selection
-    selected = None if selection is None else frozenset(key.to_user_string() for key in selection)
+    # Limited to none means not limited.
+    selected = frozenset(key.to_user_string() for key in run.asset_selection or ()) or None
     return RunEnded(
         at=at,
         job=run.job_name,

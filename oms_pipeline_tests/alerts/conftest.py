@@ -70,7 +70,7 @@ class MailServer:
     envelopes: list[Envelope] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.delay:
             time.sleep(self.delay)
         answer = self.answers.pop(0) if self.answers else "250 taken"
@@ -82,7 +82,7 @@ class MailServer:
             self.encrypted.append(session.ssl is not None)
         return answer
 
-    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:  # noqa: N802
+    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:
         if address.startswith("gone@"):
             return "550 no such mailbox"
         envelope.rcpt_tos.append(address)
@@ -108,7 +108,7 @@ def free_port() -> int:
 
 
 def only_the_robot(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
-    return AuthResult(success=(data.login, data.password) == (USER.encode(), PASSWORD.encode()))
+    return AuthResult(success=(data.login, data.password) == (USER.encode(), PASSWORD.encode()), handled=False)
 
 
 @pytest.fixture

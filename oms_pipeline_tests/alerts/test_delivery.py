@@ -14,6 +14,8 @@ from oms_pipeline.errors import MailError, TransientMailError
 from oms_pipeline.settings import Settings
 from oms_pipeline_tests.alerts.conftest import PASSWORD, USER, StartServer, free_port, using
 
+WRONG = "wr0ng"
+
 
 @pytest.fixture
 def mail(settings: Settings) -> EmailMessage:
@@ -62,9 +64,9 @@ def test_a_wrong_password_is_an_error_for_good_that_shows_neither_it_nor_the_use
 ) -> None:
     server = start_server(login=True)
     with pytest.raises(MailError, match=r"refuses the mail: 535 .*Correct user and password") as caught:
-        deliver(mail, using(settings, server, user="robbie", password="wr0ng"), tls=trust)
+        deliver(mail, using(settings, server, user="robbie", password=WRONG), tls=trust)
     assert not isinstance(caught.value, TransientMailError)
-    assert "wr0ng" not in str(caught.value) and "robbie" not in str(caught.value)
+    assert WRONG not in str(caught.value) and "robbie" not in str(caught.value)
 
 
 @pytest.mark.parametrize("answer", ["451 come back later", "421 too many", None])
@@ -91,7 +93,7 @@ def test_what_will_not_pass_is_not(
 
 
 def test_a_server_that_is_not_there_is_worth_trying_again(settings: Settings, mail: EmailMessage) -> None:
-    with pytest.raises(TransientMailError, match="does not answer.*OMS_SMTP_URL"):
+    with pytest.raises(TransientMailError, match=r"does not answer.*OMS_SMTP_URL"):
         deliver(mail, using(settings, free_port()))
 
 
@@ -114,7 +116,7 @@ def test_one_refused_recipient_keeps_nobody_else_from_the_mail(
     assert deliver(trial_mail(Envelope.of(two), 0.0), two, tls=trust).endswith("which refused gone@example.com")
     assert server.envelopes[0].rcpt_tos == ["data@example.com"]
     nobody = replace(two, mail_to=("gone@example.com",))
-    with pytest.raises(MailError, match="550 no such mailbox.*Check OMS_MAIL_FROM and OMS_MAIL_TO"):
+    with pytest.raises(MailError, match=r"550 no such mailbox.*Check OMS_MAIL_FROM and OMS_MAIL_TO"):
         deliver(trial_mail(Envelope.of(nobody), 0.0), nobody, tls=trust)
 
 
@@ -135,7 +137,7 @@ def test_the_check_logs_in_and_sends_nothing(
     assert check(good, tls=trust) == f"127.0.0.1:{server.port} answers; mails go to data@example.com"
     assert server.mails == []
     with pytest.raises(MailError, match="535"):
-        check(using(settings, server, user=USER, password="wr0ng"), tls=trust)
+        check(using(settings, server, user=USER, password=WRONG), tls=trust)
     with pytest.raises(MailError, match="OMS_MAIL_TO is not set"):
         check(replace(good, mail_to=()), tls=trust)
     assert "mails become files" in check(settings)
