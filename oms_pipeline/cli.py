@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ errors: Final = Console(stderr=True)
 
 GARBAGE_THRESHOLD: Final = 1_000_000
 
+MAIL_KINDS: Final = ("run_failed", "check_failed", "freshness_missed", "recovered", "digest")
 DAY: Final = click.DateTime(["%Y-%m-%d"])
 
 
@@ -160,7 +162,7 @@ def status() -> None:
 @main.command()
 @one_line_errors
 def check() -> None:
-    """Check settings, source, raw zone, warehouse and dbt: one line each, with the remedy."""
+    """Check settings, source, raw zone, warehouse, dbt and mail: one line each, with the remedy."""
     settings = get_settings()
 
     from oms_pipeline.checks import Level, check_setup
@@ -223,6 +225,47 @@ def cost(first: dt.datetime, last: dt.datetime) -> None:
     table.add_row("total", "billed", "", f"{report.billed:.4f}", style="bold")
     console.print(table)
     console.print(LATENCY, style="dim", soft_wrap=True)
+
+
+@main.group("alerts")
+def alerts_group() -> None:
+    """E-mail about failed runs, failed checks and late data."""
+
+
+@alerts_group.command("test")
+@one_line_errors
+def alerts_test() -> None:
+    """Send one mail, and tell which server accepted it."""
+    settings = get_settings()
+
+    from oms_pipeline import alerts
+
+    where = alerts.deliver(alerts.trial_mail(alerts.Envelope.of(settings), time.time()), settings)
+    alerts.forget_refusal(settings)
+    if settings.smtp is None:
+        console.print(f"No mail server is set, so the mail is a file: {where}", highlight=False, soft_wrap=True)
+        console.print("To send mails, set OMS_SMTP_URL and OMS_MAIL_TO.", highlight=False, soft_wrap=True)
+    else:
+        console.print(f"Accepted by {_escaped(where)}.", highlight=False, soft_wrap=True)
+
+
+@alerts_group.command("preview")
+@click.argument("kind", metavar="KIND", type=click.Choice(MAIL_KINDS))
+@one_line_errors
+def alerts_preview(kind: str) -> None:
+    """Write the mail of a kind as HTML, and print the path.
+
+    KIND is run_failed, check_failed, freshness_missed, recovered or digest.
+    """
+    settings = get_settings()
+
+    from oms_pipeline import alerts
+
+    message = alerts.sample(alerts.Kind(kind), alerts.Envelope.of(settings), time.time())
+    path = alerts.mail_dir(settings) / f"preview_{kind}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(alerts.html_of(message), encoding="utf-8")
+    click.echo(path)
 
 
 @main.group("snowflake")

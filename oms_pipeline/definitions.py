@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from oms_pipeline import automation, sample
+from oms_pipeline.alerts import alert_sensor
 from oms_pipeline.contract import load_contract
 from oms_pipeline.errors import SettingsError
 from oms_pipeline.external import external_assets
@@ -82,6 +83,7 @@ def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] 
         ),
         jobs=[daily, rebuild, weekly],
         schedules=automation.schedules(settings, daily, weekly),
+        sensors=[alert_sensor(settings)],
         # One process per run: a process per step costs four times the work of a day.
         executor=dg.in_process_executor,
         resources={

@@ -39,3 +39,11 @@ class WarehouseError(OmsError):
 
 class TransformError(OmsError):
     """A dbt model or test failed; nothing was changed."""
+
+
+class MailError(OmsError):
+    """The mail server refused a mail; it will again until something is changed."""
+
+
+class TransientMailError(MailError):
+    """The mail server did not take a mail this time; it may later."""

@@ -59,3 +59,14 @@ def table_metadata(
     if rows is not None:
         metadata["preview"] = preview(rows, hidden)
     return metadata
+
+
+def step_error(event: dg.DagsterEvent) -> str:
+    """Why a step failed: what it said itself, else the first cause."""
+    data = event.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return data.user_failure_data.description
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "The step failed."

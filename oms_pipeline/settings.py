@@ -36,6 +36,10 @@ VARIABLES: Final[dict[str, str]] = {
     "OMS_LOCK_TIMEOUT": "How long to wait for another run to let go of the warehouse.",
     "OMS_HOME": "Where everything without a place of its own lives: sample OMS, Dagster's storage, dbt's target.",
     "OMS_COMPUTE_LOGS_URL": "Where the output of runs is kept, `s3://bucket/prefix`. Unset: in Dagster's folder.",
+    "OMS_SMTP_URL": "The mail server, `smtp://` (STARTTLS) or `smtps://`. Unset: mails become files in OMS_HOME/mail.",
+    "OMS_MAIL_FROM": "The sender of mails.",
+    "OMS_MAIL_TO": "Who gets the mails about assets whose owner has no address; several with commas.",
+    "OMS_WEB_URL": "Address of Dagster's web UI, for the links in mails.",
     "SNOWFLAKE_ACCOUNT": "The account identifier, such as `myorg-myaccount`.",
     "SNOWFLAKE_USER": "The user the pipeline logs in as, with a key pair.",
     "SNOWFLAKE_PRIVATE_KEY_FILE": "Path of that user's private key (PEM, PKCS #8).",
@@ -54,12 +58,15 @@ DEFAULTS: Final[dict[str, str]] = {
     "OMS_OVERLAP": "1h",
     "OMS_SOURCE_STATEMENT_TIMEOUT": "10min",
     "OMS_LOCK_TIMEOUT": "15min",
+    "OMS_MAIL_FROM": "oms-pipeline@localhost",
+    "OMS_WEB_URL": "http://localhost:3000",
     "SNOWFLAKE_ROLE": "OMS_TRANSFORMER",
     "SNOWFLAKE_WAREHOUSE": "OMS_PIPELINE",
     "SNOWFLAKE_DATABASE": "OMS",
 }
 
 SAMPLE_HISTORY_DAYS: Final = 62
+MAIL_ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _UNITS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 # PostgreSQL keeps a timeout as a 32-bit number of milliseconds.
 _LONGEST: Final = dt.timedelta(days=24)
@@ -92,6 +99,25 @@ class SnowflakeLogin:
 
 
 @dataclass(frozen=True)
+class SmtpServer:
+    """A mail server, and how to log in to it.
+
+    Attributes:
+        host: Its name.
+        port: Its port.
+        implicit_tls: Whether it speaks TLS from the first byte; else STARTTLS is used.
+        user: User name, or None for no login. Never shown.
+        password: The user's password. Never shown.
+    """
+
+    host: str
+    port: int
+    implicit_tls: bool
+    user: str | None = field(default=None, repr=False)
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
 class Settings:
     """The environment, read once.
 
@@ -111,6 +137,10 @@ class Settings:
         s3_encryption: `AES256`, `aws:kms` or `aws:kms:<key id>`; None for the bucket's own default.
         compute_logs_url: `s3://` URL for the output of runs; None for Dagster's folder.
         snowflake: Login of the `snowflake` profile; None in any other.
+        smtp: The mail server; None to keep mails as files.
+        mail_from: Sender of mails.
+        mail_to: Who gets the mails that no owner gets.
+        web_url: Address of the web UI, without a slash at its end.
     """
 
     profile: str
@@ -128,6 +158,10 @@ class Settings:
     s3_encryption: str | None = None
     compute_logs_url: str | None = None
     snowflake: SnowflakeLogin | None = None
+    smtp: SmtpServer | None = None
+    mail_from: str = DEFAULTS["OMS_MAIL_FROM"]
+    mail_to: tuple[str, ...] = ()
+    web_url: str = DEFAULTS["OMS_WEB_URL"]
 
     @property
     def uses_sample(self) -> bool:
@@ -179,6 +213,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         s3_encryption=_s3_encryption(values.get("OMS_S3_ENCRYPTION")),
         compute_logs_url=_compute_logs_url(values.get("OMS_COMPUTE_LOGS_URL")),
         snowflake=_snowflake_login(values) if profile == "snowflake" else None,
+        smtp=_smtp_server(values.get("OMS_SMTP_URL")),
+        mail_from=_addresses("OMS_MAIL_FROM", values["OMS_MAIL_FROM"])[0],
+        mail_to=_addresses("OMS_MAIL_TO", values.get("OMS_MAIL_TO", "")),
+        web_url=_web_url(values["OMS_WEB_URL"]),
     )
 
 
@@ -237,6 +275,36 @@ def _snowflake_login(values: Mapping[str, str]) -> SnowflakeLogin:
         database=values["SNOWFLAKE_DATABASE"].upper(),
         url=url,
     )
+
+
+def _smtp_server(value: str | None) -> SmtpServer | None:
+    if value is None:
+        return None
+    match = re.fullmatch(
+        r"(smtps?)://(?:([^:@/\s]+):([^:@/\s]+)@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(?::(\d{1,5}))?/?", value
+    )
+    port = int(match[5] or (465 if match[1] == "smtps" else 587)) if match else 0
+    if match is None or not 0 < port <= 65535 or re.search(r"%(?![0-9A-Fa-f]{2})", value):
+        raise SettingsError(
+            "OMS_SMTP_URL is no address of a mail server. Set it to smtp://user:password@host:587 or "
+            "smtps://user:password@host:465; in user and password write : / @ % as %3A %2F %40 %25."
+        )
+    user = unquote(match[2]) if match[2] else None
+    return SmtpServer(match[4].strip("[]"), port, match[1] == "smtps", user, unquote(match[3] or ""))
+
+
+def _addresses(name: str, value: str) -> tuple[str, ...]:
+    addresses = tuple(address.strip() for address in value.split(",") if address.strip())
+    for address in addresses:
+        if not MAIL_ADDRESS.fullmatch(address):
+            raise SettingsError(f"{name} is '{value}'. Set it to an address, such as data@example.com.")
+    return addresses
+
+
+def _web_url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^@\s]+", value):
+        raise SettingsError("OMS_WEB_URL is no address. Set it to http://host:3000 or https://host, without a login.")
+    return value.rstrip("/")
 
 
 def _private_key(values: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
 
 from oms_pipeline.calendar import Window
+from oms_pipeline.presentation import step_error
 
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 PARTITION_TAG: Final = "dagster/partition"
@@ -96,7 +97,7 @@ class _Summary:
         """Adds an event; of a range, an asset's first materialisation tells of all days."""
         if event.event_type == dg.DagsterEventType.STEP_FAILURE and not self._step_failed:
             self._step_failed = True
-            self.error = _step_error(event)
+            self.error = step_error(event)
         elif event.is_failure and self.error is None:
             self.error = event.message or "The run failed."
         elif event.event_type == dg.DagsterEventType.STEP_SUCCESS and event.step_key in ("raw", "external"):
@@ -111,13 +112,3 @@ class _Summary:
                 layer.rows += rows.value or 0
             if isinstance(seconds := metadata.get("seconds"), dg.FloatMetadataValue):
                 layer.seconds += seconds.value or 0.0
-
-
-def _step_error(event: dg.DagsterEvent) -> str:
-    data = event.step_failure_data
-    if data.user_failure_data is not None and data.user_failure_data.description:
-        return data.user_failure_data.description
-    error = data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error.message.strip() if error is not None else "The step failed."

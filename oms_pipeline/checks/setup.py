@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from oms_pipeline import alerts
 from oms_pipeline.contract import Table
 from oms_pipeline.errors import OmsError
 from oms_pipeline.raw import RawZone
@@ -45,7 +46,7 @@ def check_setup(
     warehouse: Warehouse,
     project: DbtProjectFiles,
 ) -> Iterator[Finding]:
-    """Looks at settings, source, raw zone, warehouse and dbt, in this order.
+    """Looks at settings, source, raw zone, warehouse, dbt and mail, in this order.
 
     Args:
         settings: The environment.
@@ -68,6 +69,7 @@ def check_setup(
     yield from _raw_zone(settings, zone)
     yield _attempt("warehouse", warehouse.check)
     yield _attempt("dbt", lambda: project.manifest and "the project parses")
+    yield _attempt("mail", lambda: alerts.check(settings))
 
 
 def _source(

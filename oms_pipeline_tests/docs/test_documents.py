@@ -30,7 +30,7 @@ MODELS = sorted((PROJECT_DIR / "oms_dbt" / "models").rglob("*.sql"))
 # The window reaches dbt through these; the pipeline sets them, and nobody else needs to know them.
 FOR_DBT = {"OMS_PREPARE", "OMS_WINDOW_FROM", "OMS_WINDOW_TO"}
 WITHOUT_DEFAULT = {"OMS_SOURCE_URL", "OMS_START_DATE"}
-OPTIONAL = {"OMS_S3_ENDPOINT", "OMS_S3_ENCRYPTION", "OMS_COMPUTE_LOGS_URL"} | {
+OPTIONAL = {"OMS_S3_ENDPOINT", "OMS_S3_ENCRYPTION", "OMS_COMPUTE_LOGS_URL", "OMS_SMTP_URL", "OMS_MAIL_TO"} | {
     name for name in VARIABLES if name.startswith("SNOWFLAKE_") and name not in DEFAULTS
 }
 # Names of roles, warehouses and the like, which are spelled as variables are.
@@ -103,6 +103,10 @@ def test_every_command_and_option_is_in_the_readme_and_explains_itself(name: str
     row = next(line for line in README.splitlines() if re.match(rf"\| `{name}[ `]", line))
     assert command.help
     for parameter in command.params:
+        if isinstance(parameter, click.Argument):
+            assert parameter.metavar and f"{name} {parameter.metavar}" in row
+            assert parameter.metavar in command.help
+            continue
         assert isinstance(parameter, click.Option)
         assert parameter.help, f"{name} {parameter.opts[0]} has no help"
         assert parameter.opts[0] in row, f"{name} {parameter.opts[0]} is not in the README"

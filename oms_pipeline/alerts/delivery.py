@@ -1,0 +1,163 @@
+"""Hands mails to a server, or to a folder where there is none; says whether trying again can help. Decides nothing."""
+
+import smtplib
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from email.message import EmailMessage
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from oms_pipeline.alerts.problems import one_line
+from oms_pipeline.errors import MailError, TransientMailError
+from oms_pipeline.settings import Settings, SmtpServer
+
+TIMEOUT_SECONDS: Final = 10.0
+NO_RECIPIENT: Final = "OMS_MAIL_TO is not set. Set it to who gets the mails, such as data@example.com."
+
+
+def mail_dir(settings: Settings) -> Path:
+    """Where mails go while no server is set."""
+    return settings.home / "mail"
+
+
+def deliver(
+    message: EmailMessage,
+    settings: Settings,
+    timeout: float = TIMEOUT_SECONDS,
+    tls: ssl.SSLContext | None = None,
+) -> str:
+    """Delivers one mail; returns once it is accepted.
+
+    Args:
+        message: The mail.
+        settings: For the server, or the folder.
+        timeout: Limit for each answer of the server, in seconds.
+        tls: Whom to trust; by default whom the system trusts.
+
+    Returns:
+        Who accepted it, as it may be shown.
+
+    Raises:
+        TransientMailError: It was not accepted now, but may be later.
+        MailError: It will not be accepted until something is changed.
+    """
+    if settings.smtp is None:
+        return _keep(message, mail_dir(settings))
+    if not message["To"]:
+        raise MailError(NO_RECIPIENT)
+    refused: Sequence[str] = ()
+    with _explained(settings.smtp), _connected(settings.smtp, timeout, tls) as client:
+        refused = list(client.send_message(message))
+    return f"{_where(settings.smtp)}{', which refused ' + ', '.join(sorted(refused)) if refused else ''}"
+
+
+def check(settings: Settings, timeout: float = TIMEOUT_SECONDS, tls: ssl.SSLContext | None = None) -> str:
+    """Whether a mail could be delivered now: logs in, sends nothing.
+
+    Args:
+        settings: For the server, or the folder.
+        timeout: Limit for each answer of the server, in seconds.
+        tls: Whom to trust; by default whom the system trusts.
+
+    Returns:
+        Where mails go.
+
+    Raises:
+        MailError: They would not arrive.
+    """
+    if settings.smtp is None:
+        return f"no server is set: mails become files in {mail_dir(settings)}. To send them, set OMS_SMTP_URL"
+    with _explained(settings.smtp), _connected(settings.smtp, timeout, tls):
+        pass
+    if not settings.mail_to:
+        raise MailError(NO_RECIPIENT)
+    return f"{_where(settings.smtp)} answers; mails go to {', '.join(settings.mail_to)}"
+
+
+@contextmanager
+def _connected(server: SmtpServer, timeout: float, tls: ssl.SSLContext | None) -> Iterator[smtplib.SMTP]:
+    context = tls or ssl.create_default_context()
+    if server.implicit_tls:
+        client: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=timeout, context=context)
+    else:
+        client = smtplib.SMTP(server.host, server.port, timeout=timeout)
+    try:
+        client.ehlo()
+        if not server.implicit_tls and client.has_extn("starttls"):
+            client.starttls(context=context)
+            client.ehlo()
+        elif not server.implicit_tls and server.user is not None:
+            raise smtplib.SMTPNotSupportedError(
+                "it offers no STARTTLS, and a password is not sent in the clear. Use smtps://, or no user."
+            )
+        if server.user is not None:
+            client.login(server.user, server.password)
+        yield client
+        # What was accepted stays accepted, whatever the server says to a goodbye.
+        with suppress(OSError, smtplib.SMTPException):
+            client.quit()
+    finally:
+        client.close()
+
+
+@contextmanager
+def _explained(server: SmtpServer) -> Iterator[None]:
+    """Errors as they may be shown, told apart by whether trying again can help."""
+    where = _where(server)
+    try:
+        yield
+    except smtplib.SMTPRecipientsRefused as error:
+        raise _refusal(where, list(error.recipients.values()), server) from error
+    except smtplib.SMTPResponseException as error:
+        raise _refusal(where, [(error.smtp_code, error.smtp_error)], server) from error
+    except smtplib.SMTPNotSupportedError as error:
+        raise MailError(f"The mail server {where} lacks what is needed: {error}") from error
+    except (OSError, smtplib.SMTPException) as error:
+        reason = _shown(str(error) or type(error).__name__, server)
+        raise TransientMailError(
+            f"The mail server {where} does not answer: {reason}. Mails wait until it does. Check OMS_SMTP_URL."
+        ) from error
+
+
+def _where(server: SmtpServer) -> str:
+    return f"{server.host}:{server.port}"
+
+
+def _refusal(where: str, answers: Sequence[tuple[int, bytes | str]], server: SmtpServer) -> MailError:
+    code, answer = answers[0]
+    text = _shown(answer.decode(errors="replace") if isinstance(answer, bytes) else answer, server)
+    if any(code < 500 for code, _ in answers):
+        return TransientMailError(
+            f"The mail server {where} did not take the mail now: {code} {text}. It is sent later."
+        )
+    if code in (530, 534, 535, 538):
+        remedy = "Correct user and password in OMS_SMTP_URL, percent-encoded."
+    elif code in (550, 551, 553, 554):
+        remedy = "Check OMS_MAIL_FROM and OMS_MAIL_TO, and what the server lets this user send."
+    else:
+        remedy = "Look up its answer in the server's manual."
+    return MailError(f"The mail server {where} refuses the mail: {code} {text}. {remedy} Then try: oms alerts test")
+
+
+def _shown(text: str, server: SmtpServer) -> str:
+    for secret in (server.password, server.user):
+        if secret:
+            text = text.replace(secret, "…")
+    return one_line(text).rstrip(".")
+
+
+def _keep(message: EmailMessage, folder: Path) -> str:
+    # The same mail delivered twice is one file.
+    path = folder / f"{sha256(str(message['Message-ID']).encode()).hexdigest()[:16]}.eml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".draft")
+        draft.write_bytes(bytes(message))
+        draft.replace(path)
+    except OSError as error:
+        raise TransientMailError(
+            f"{path} cannot be written: {error.strerror}. Set OMS_HOME to another folder."
+        ) from error
+    return str(path)
