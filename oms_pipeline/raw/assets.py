@@ -70,7 +70,9 @@ def raw_assets(settings: Settings, contract: Mapping[str, Table]) -> dg.AssetsDe
         try:
             manifests = land_window(window, source, raw_zone, contract, settings, config.reextract)
             known = with_weekdays_before(manifests, raw_zone)
-            results = [_result(table, window, manifests, known, raw_zone) for table in contract.values()]
+            results = [
+                result for table in contract.values() for result in _results(table, window, manifests, known, raw_zone)
+            ]
         except (TransientSourceError, TransientRawZoneError) as error:
             if context.retry_number >= MAX_RETRIES:
                 raise dg.Failure(str(error), allow_retries=False) from error
@@ -161,9 +163,9 @@ def _check_specs(table: Table) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def _result(
+def _results(
     table: Table, window: Window, manifests: list[Manifest], known: Mapping[dt.date, Manifest], zone: RawZone
-) -> dg.MaterializeResult[Any]:
+) -> list[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """The table's materialisation and its checks.
 
     Raises:
@@ -183,15 +185,12 @@ def _result(
             )
         found += in_file
     key = ["raw", table.name]
-    return dg.MaterializeResult(
-        asset_key=dg.AssetKey(key),
-        metadata=_metadata(table, window, manifests, zone),
-        check_results=[
-            reconciled(key, sum(file.rows for file in files), found, len(files)),
-            _contract_check(key, files),
-            _volume_check(key, table, window, known),
-        ],
-    )
+    return [
+        dg.MaterializeResult(asset_key=dg.AssetKey(key), metadata=_metadata(table, window, manifests, zone)),
+        reconciled(key, sum(file.rows for file in files), found, len(files)),
+        _contract_check(key, files),
+        _volume_check(key, table, window, known),
+    ]
 
 
 def _contract_check(key: list[str], files: list[LandedFile]) -> dg.AssetCheckResult:
