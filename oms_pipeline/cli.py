@@ -145,17 +145,17 @@ def rebuild() -> None:
 @main.command()
 @one_line_errors
 def status() -> None:
-    """Show per layer: the newest day, missing days, rows."""
+    """Show per layer: the newest day, missing days, how many of them are late, rows."""
     settings = get_settings()
 
     from oms_pipeline.instance import prepare_dagster_home
     from oms_pipeline.status import layer_status
 
     prepare_dagster_home(settings)
-    table = Table("layer", "newest day", "missing days", "rows", title=f"Days since {settings.start_date}")
-    table.columns[3].justify = "right"
+    table = Table("layer", "newest day", "missing days", "late", "rows", title=f"Days since {settings.start_date}")
+    table.columns[4].justify = "right"
     for layer in layer_status(settings):
-        table.add_row(layer.layer, str(layer.newest or "–"), layer.missing_text, f"{layer.rows:,}")
+        table.add_row(layer.layer, str(layer.newest or "–"), layer.missing_text, layer.late_text, f"{layer.rows:,}")
     console.print(table)
 
 

@@ -4,6 +4,7 @@
 the columns shown in Dagster's UI and dbt's tests all follow from it.
 """
 
+import datetime as dt
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,6 +24,7 @@ EXTRACTED_AT: Final = "_extracted_at"
 PARENT_UPDATED_AT: Final = "_parent_updated_at"
 TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 DEFAULT_SHRINK_LIMIT: Final = 0.5
+DEFAULT_VOLUME_LIMIT: Final = 3.0
 MAX_PRECISION: Final = 38
 
 _ARROW_TYPES: Final[dict[str, pa.DataType]] = {
@@ -82,6 +84,7 @@ class Table:
         parent: The parent's table name, for `with_parent`.
         parent_key: The columns by which children refer to their parent.
         shrink_limit: A snapshot with fewer rows than this share of the last one stops the run.
+        volume_limit: A day with more than this many times the usual rows, or fewer than that part of them, is odd.
     """
 
     name: str
@@ -93,6 +96,7 @@ class Table:
     parent: str | None
     parent_key: tuple[str, ...]
     shrink_limit: float
+    volume_limit: float
 
     @cached_property
     def landed_schema(self) -> pa.Schema:
@@ -111,13 +115,37 @@ def load_contract(path: Path = CONTRACT_FILE) -> dict[str, Table]:
     Raises:
         ContractError: The file is missing, or an entry lacks something; the text names table and key.
     """
+    entries = {entry["name"]: entry for source in _sources(path) for entry in source["tables"]}
+    return {name: _table(name, entry, entries) for name, entry in entries.items()}
+
+
+@cache
+def load_deadline(path: Path = CONTRACT_FILE) -> dt.time:
+    """The local time by which yesterday is to be in the marts.
+
+    Raises:
+        ContractError: The file is missing, or has no such time.
+    """
+    written = _sources(path)[0].get("config", {}).get("meta", {}).get("deadline")
+    hour_and_minute = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", written) if isinstance(written, str) else None
+    if hour_and_minute is None or written == "00:00":
+        raise ContractError(
+            f"{path.name}: the deadline is {written!r}. Write under the source's config.meta a local time after "
+            'midnight, in quotes, such as deadline: "06:00".'
+        )
+    return dt.time(int(hour_and_minute[1]), int(hour_and_minute[2]))
+
+
+@cache
+def _sources(path: Path) -> list[dict[str, Any]]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        entries = {entry["name"]: entry for source in document["sources"] for entry in source["tables"]}
+        sources: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["sources"]
+        for source in sources:
+            _ = [entry["name"] for entry in source["tables"]]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         why = " ".join(str(error).split())
         raise ContractError(f"The contract {path} cannot be read ({why}). Restore it from version control.") from None
-    return {name: _table(name, entry, entries) for name, entry in entries.items()}
+    return sources
 
 
 def _table(name: str, entry: dict[str, Any], entries: dict[str, Any]) -> Table:
@@ -135,6 +163,7 @@ def _table(name: str, entry: dict[str, Any], entries: dict[str, Any]) -> Table:
             parent=parent,
             parent_key=tuple(entries[parent]["config"]["meta"]["primary_key"]) if parent else (),
             shrink_limit=float(meta.get("shrink_limit", DEFAULT_SHRINK_LIMIT)),
+            volume_limit=float(meta.get("volume_limit", DEFAULT_VOLUME_LIMIT)),
         )
     except ContractError as error:
         raise ContractError(f"{CONTRACT_FILE.name}: table {name}: {error}") from None
@@ -142,6 +171,10 @@ def _table(name: str, entry: dict[str, Any], entries: dict[str, Any]) -> Table:
         raise ContractError(f"{CONTRACT_FILE.name}: table {name}: {error} is missing or not known. Add it.") from error
     except (AttributeError, TypeError, ValueError) as error:
         raise ContractError(f"{CONTRACT_FILE.name}: table {name}: {error}. Correct its entry.") from error
+    if table.volume_limit <= 1:
+        raise ContractError(
+            f"{CONTRACT_FILE.name}: table {name}: volume_limit is {table.volume_limit:g}. Write a factor above 1."
+        )
     missing = {*table.primary_key, *table.parent_key, table.cursor} - {column.name for column in table.columns}
     if missing:
         raise ContractError(f"{CONTRACT_FILE.name}: table {name} has no column {', '.join(sorted(missing))}. Add it.")

@@ -9,7 +9,8 @@ import dagster as dg
 
 from oms_pipeline import automation, sample
 from oms_pipeline.alerts import alert_sensor
-from oms_pipeline.contract import load_contract
+from oms_pipeline.checks import on_time_checks, with_freshness
+from oms_pipeline.contract import load_contract, load_deadline
 from oms_pipeline.errors import SettingsError
 from oms_pipeline.external import external_assets
 from oms_pipeline.raw import FolderStore, RawZone, raw_assets
@@ -70,20 +71,21 @@ def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] 
     contract = load_contract()
     project = make_dbt_project(settings)
     warehouse = make_warehouse(settings)
-    daily, rebuild = automation.jobs(settings)
+    deadline = load_deadline()
+    layers = [
+        raw_assets(settings, contract),
+        external_assets(settings, contract, warehouse.kind),
+        transform_assets(settings, contract, project),
+    ]
+    on_time, on_time_sensor = on_time_checks(layers, settings, deadline)
+    daily, rebuild = automation.jobs(settings, besides=dg.AssetSelection.checks(on_time))
     weekly = automation.weekly_full_check(project)
     return dg.Definitions(
-        assets=dg.with_source_code_references(
-            [
-                raw_assets(settings, contract),
-                external_assets(settings, contract, warehouse.kind),
-                transform_assets(settings, contract, project),
-                *_costs(settings),
-            ]
-        ),
+        assets=dg.with_source_code_references([*with_freshness(layers, settings, deadline), *_costs(settings)]),
+        asset_checks=[on_time],
         jobs=[daily, rebuild, weekly],
         schedules=automation.schedules(settings, daily, weekly),
-        sensors=[alert_sensor(settings)],
+        sensors=[on_time_sensor, alert_sensor(settings)],
         # One process per run: a process per step costs four times the work of a day.
         executor=dg.in_process_executor,
         resources={

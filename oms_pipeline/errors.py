@@ -33,6 +33,22 @@ class TransientRawZoneError(RawZoneError):
     """The raw zone did not answer this time; the same call may succeed later."""
 
 
+class RowCountError(OmsError):
+    """A hop found other rows than the one before it; the figures are for whoever looks at the check.
+
+    Attributes:
+        table: Table name.
+        expected: Rows there should be.
+        found: Rows there are.
+    """
+
+    def __init__(self, text: str, table: str, expected: int, found: int) -> None:
+        super().__init__(text)
+        self.table = table
+        self.expected = expected
+        self.found = found
+
+
 class WarehouseError(OmsError):
     """The warehouse cannot be reached, or holds something else than was asked for."""
 

@@ -7,8 +7,10 @@ import dagster as dg
 import pyarrow as pa
 
 from oms_pipeline.contract import Table
+from oms_pipeline.errors import RowCountError
 
 OWNER: Final = "team:data"
+RECONCILED: Final = "reconciled"
 PREVIEW_ROWS: Final = 5
 HIDDEN: Final = "•••"
 
@@ -46,6 +48,37 @@ def lineage_table(lineage: dg.TableColumnLineage) -> dg.MarkdownMetadataValue:
         made_of = ", ".join(".".join([*dep.asset_key.path, dep.column_name]) for dep in deps)
         lines.append(f"| {column} | {made_of or '–'} |")
     return dg.MetadataValue.md("\n".join(lines))
+
+
+def reconciled_spec(key: Sequence[str], hop: str) -> dg.AssetCheckSpec:
+    """The blocking check that a hop lost no row.
+
+    Args:
+        key: The asset at its end.
+        hop: Which rows equal which, as a sentence.
+    """
+    return dg.AssetCheckSpec(RECONCILED, asset=dg.AssetKey(key), blocking=True, description=hop)
+
+
+def reconciled(key: Sequence[str], expected: int, found: int, files: int) -> dg.AssetCheckResult:
+    """What came of the check that a hop lost no row."""
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey(key),
+        check_name=RECONCILED,
+        passed=expected == found,
+        metadata={"rows_expected": expected, "rows_found": found, "files": files},
+    )
+
+
+def not_reconciled(key: Sequence[str], error: RowCountError) -> dg.AssetCheckResult:
+    """The check as it failed, to be yielded before the step does."""
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey(key),
+        check_name=RECONCILED,
+        passed=False,
+        metadata={"rows_expected": error.expected, "rows_found": error.found},
+        description=str(error),
+    )
 
 
 def table_metadata(

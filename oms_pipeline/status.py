@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import dagster as dg
 
 from oms_pipeline.calendar import Window, yesterday
-from oms_pipeline.contract import load_contract
+from oms_pipeline.checks import late_days
+from oms_pipeline.contract import load_contract, load_deadline
 from oms_pipeline.settings import Settings
 from oms_pipeline.warehouse import LAYERS
 
@@ -20,12 +21,14 @@ class LayerStatus:
         layer: `raw`, `external`, `staging`, `intermediate` or `marts`.
         newest: Its newest day, or None.
         missing: Days of the calendar that it lacks, up to yesterday.
+        late: Those of the missing days whose deadline has passed.
         rows: Rows in its tables.
     """
 
     layer: str
     newest: dt.date | None
     missing: Sequence[dt.date]
+    late: Sequence[dt.date]
     rows: int
 
     @property
@@ -42,6 +45,11 @@ class LayerStatus:
             return "none"
         more = f", and {len(texts) - 3} more" if len(texts) > 3 else ""
         return f"{len(self.missing)}: {', '.join(texts[-3:])}{more}"
+
+    @property
+    def late_text(self) -> str:
+        """How many days are late."""
+        return str(len(self.late)) if self.late else "none"
 
 
 def layer_status(settings: Settings) -> list[LayerStatus]:
@@ -69,6 +77,7 @@ def layer_status(settings: Settings) -> list[LayerStatus]:
 def _status(layer: str, days: Sequence[dt.date], rows: int, settings: Settings) -> LayerStatus:
     newest = yesterday(settings)
     if newest < settings.start_date:
-        return LayerStatus(layer, max(days, default=None), [], rows)
+        return LayerStatus(layer, max(days, default=None), [], [], rows)
     calendar = Window(settings.start_date, newest + dt.timedelta(days=1), settings.timezone).days
-    return LayerStatus(layer, max(days, default=None), sorted(set(calendar) - set(days)), rows)
+    late = late_days(days, settings, load_deadline(), dt.datetime.now(dt.UTC))
+    return LayerStatus(layer, max(days, default=None), sorted(set(calendar) - set(days)), late, rows)

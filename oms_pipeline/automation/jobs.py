@@ -23,19 +23,24 @@ DAILY_HOUR: Final = 1
 DAILY_MINUTE: Final = 30
 
 
-def jobs(settings: Settings) -> list["UnresolvedAssetJobDefinition"]:
-    """`daily_oms`: a day, or a range in one run, from the source to the marts. `rebuild_marts`: all of dbt, anew."""
+def jobs(settings: Settings, besides: dg.AssetSelection) -> list["UnresolvedAssetJobDefinition"]:
+    """`daily_oms`: a day, or a range in one run, from the source to the marts. `rebuild_marts`: all of dbt, anew.
+
+    Args:
+        settings: For the calendar.
+        besides: What no run of these is to evaluate.
+    """
     partitions = partitions_def(settings)
     return [
         dg.define_asset_job(
             DAILY_JOB,
-            selection=dg.AssetSelection.all(),
+            selection=dg.AssetSelection.all() - besides,
             partitions_def=partitions,
             description="One day, or a range of days in a single run, from the OMS to the marts.",
         ),
         dg.define_asset_job(
             REBUILD_JOB,
-            selection=dg.AssetSelection.groups("staging", "intermediate", "marts"),
+            selection=dg.AssetSelection.groups("staging", "intermediate", "marts") - besides,
             partitions_def=partitions,
             config={"ops": {name: {"config": values} for name, values in REBUILD_CONFIG.items()}},
             description="Builds every model anew from the raw zone. Its range must span every landed day.",

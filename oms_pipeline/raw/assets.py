@@ -1,5 +1,6 @@
 """The raw assets: one step lands all tables of a window, day by day, each day in one snapshot of the source."""
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -9,16 +10,27 @@ import pyarrow.parquet as pq
 
 from oms_pipeline.calendar import Window, day_window, partitions_def, window_of_keys
 from oms_pipeline.contract import Table
-from oms_pipeline.errors import OmsError, TransientRawZoneError, TransientSourceError
-from oms_pipeline.presentation import OWNER, PREVIEW_ROWS, contract_schema, table_metadata
+from oms_pipeline.errors import OmsError, RowCountError, TransientRawZoneError, TransientSourceError
+from oms_pipeline.presentation import (
+    OWNER,
+    PREVIEW_ROWS,
+    contract_schema,
+    not_reconciled,
+    reconciled,
+    reconciled_spec,
+    table_metadata,
+)
 from oms_pipeline.progress import report
-from oms_pipeline.raw.manifest import Manifest
+from oms_pipeline.raw.manifest import LandedFile, Manifest
+from oms_pipeline.raw.volume import ENOUGH_DAYS, oddest, with_weekdays_before
 from oms_pipeline.raw.zone import RawZone
 from oms_pipeline.settings import Settings
 from oms_pipeline.source import PostgresSource
 
 MAX_RETRIES: Final = 4
 FIRST_RETRY_SECONDS: Final = 5
+CONTRACT: Final = "contract"
+VOLUME: Final = "volume"
 
 
 class RawConfig(dg.Config):
@@ -44,6 +56,7 @@ def raw_assets(settings: Settings, contract: Mapping[str, Table]) -> dg.AssetsDe
             )
             for table in contract.values()
         ],
+        check_specs=[spec for table in contract.values() for spec in _check_specs(table)],
         partitions_def=partitions_def(settings),
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
@@ -52,19 +65,24 @@ def raw_assets(settings: Settings, contract: Mapping[str, Table]) -> dg.AssetsDe
         config: RawConfig,
         source: dg.ResourceParam[PostgresSource],
         raw_zone: dg.ResourceParam[RawZone],
-    ) -> Iterator[dg.MaterializeResult[Any]]:
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         window = window_of_keys(context.partition_keys, settings)
         try:
             manifests = land_window(window, source, raw_zone, contract, settings, config.reextract)
-            metadata = {table.name: _metadata(table, window, manifests, raw_zone) for table in contract.values()}
+            known = with_weekdays_before(manifests, raw_zone)
+            results = [
+                result for table in contract.values() for result in _results(table, window, manifests, known, raw_zone)
+            ]
         except (TransientSourceError, TransientRawZoneError) as error:
             if context.retry_number >= MAX_RETRIES:
                 raise dg.Failure(str(error), allow_retries=False) from error
             raise dg.RetryRequested(MAX_RETRIES, FIRST_RETRY_SECONDS * 2**context.retry_number) from error
+        except RowCountError as error:
+            yield not_reconciled(["raw", error.table], error)
+            raise dg.Failure(str(error), allow_retries=False) from error
         except OmsError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        for name, shown in metadata.items():
-            yield dg.MaterializeResult(asset_key=dg.AssetKey(["raw", name]), metadata=shown)
+        yield from results
 
     return raw
 
@@ -127,12 +145,104 @@ def land_window(
     return [landed[day] for day in window.days]
 
 
+def _check_specs(table: Table) -> list[dg.AssetCheckSpec]:
+    key = ["raw", table.name]
+    return [
+        reconciled_spec(key, "Every file holds the rows that were read from the source."),
+        dg.AssetCheckSpec(
+            CONTRACT,
+            asset=key,
+            description="The source has the columns of the contract; warns of those it does not know.",
+        ),
+        dg.AssetCheckSpec(
+            VOLUME,
+            asset=key,
+            description=f"A day brought at most {table.volume_limit:g} times more or fewer rows than the median of the "
+            "same weekday before.",
+        ),
+    ]
+
+
+def _results(
+    table: Table, window: Window, manifests: list[Manifest], known: Mapping[dt.date, Manifest], zone: RawZone
+) -> list[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """The table's materialisation and its checks.
+
+    Raises:
+        RowCountError: A file holds other rows than its manifest says.
+    """
+    files = [manifest.files[table.name] for manifest in manifests if table.name in manifest.files]
+    found = 0
+    for file in files:
+        in_file = zone.count_rows(file)
+        if in_file != file.rows:
+            raise RowCountError(
+                f"{zone.url(file)} holds {in_file} rows, {file.rows} were landed. Restore it and its day's manifest "
+                "from a backup, or read its day anew with --reextract.",
+                table.name,
+                file.rows,
+                in_file,
+            )
+        found += in_file
+    key = ["raw", table.name]
+    return [
+        dg.MaterializeResult(asset_key=dg.AssetKey(key), metadata=_metadata(table, window, manifests, zone)),
+        reconciled(key, sum(file.rows for file in files), found, len(files)),
+        _contract_check(key, files),
+        _volume_check(key, table, window, known),
+    ]
+
+
+def _contract_check(key: list[str], files: list[LandedFile]) -> dg.AssetCheckResult:
+    new = _new_columns(files)
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey(key),
+        check_name=CONTRACT,
+        passed=True,
+        # A column that is missing or retyped has failed the run by now.
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"new_columns": ", ".join(new)} if new else {},
+        description=f"New at the source, landed, not in the contract: {', '.join(new)}." if new else None,
+    )
+
+
+def _volume_check(
+    key: list[str], table: Table, window: Window, known: Mapping[dt.date, Manifest]
+) -> dg.AssetCheckResult:
+    volume = oddest(table.name, window.days, known)
+    if volume is None:
+        told: dict[str, Any] = {}
+        text = f"Not enough days: it takes {ENOUGH_DAYS} of the same weekday before."
+    else:
+        told = {
+            "day": str(volume.day),
+            "rows": volume.rows,
+            "usual_rows": float(volume.usual),
+            "days_compared": volume.days,
+            "factor": round(volume.factor, 2),
+            "limit": table.volume_limit,
+        }
+        text = f"{volume.day:%A} {volume.day}: {volume.rows} rows, usually {volume.usual:g}."
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey(key),
+        check_name=VOLUME,
+        passed=volume is None or volume.factor <= table.volume_limit,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=told,
+        description=text,
+    )
+
+
+def _new_columns(files: list[LandedFile]) -> list[str]:
+    return sorted({name for file in files for name in file.new_columns})
+
+
 def _metadata(table: Table, window: Window, manifests: list[Manifest], zone: RawZone) -> Mapping[str, Any]:
     files = [(manifest, manifest.files[table.name]) for manifest in manifests if table.name in manifest.files]
     if not files:
         return {"dagster/row_count": 0, "window": str(window), "note": "A snapshot shows the last day of a range only."}
     newest_manifest, newest = files[-1]
-    new_columns = sorted({name for _, file in files for name in file.new_columns})
+    new_columns = _new_columns([file for _, file in files])
     with zone.open(newest) as file:
         rows = next(pq.ParquetFile(file).iter_batches(PREVIEW_ROWS), None)
     more: dict[str, Any] = {

@@ -14,7 +14,7 @@ from typing import IO, Final
 import pyarrow.parquet as pq
 
 from oms_pipeline.contract import Extract, Table
-from oms_pipeline.errors import RawZoneError, SourceError
+from oms_pipeline.errors import RawZoneError, RowCountError, SourceError
 from oms_pipeline.raw.landing import file_schema, write_parquet
 from oms_pipeline.raw.manifest import (
     MANIFEST_NAME,
@@ -113,6 +113,7 @@ class RawZone:
         Raises:
             SourceError: The source failed, or a snapshot shrank beyond its limit; the day is as it was before.
             RawZoneError: The files cannot be written.
+            RowCountError: A file holds other rows than were read; the day is as it was before.
         """
         day = snapshot.window.first
         previous = self.newest_before(day)
@@ -170,7 +171,12 @@ class RawZone:
             extracted_at=snapshot.taken_at,
         )
         if (in_file := self.count_rows(file)) != rows:
-            raise RawZoneError(f"{self.url(file)} holds {in_file} rows, {rows} were read. Run the day again.")
+            raise RowCountError(
+                f"{self.url(file)} holds {in_file} rows, {rows} were read. Run the day again.",
+                table.name,
+                rows,
+                in_file,
+            )
         return file
 
     def count_rows(self, file: LandedFile) -> int:

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import dagster as dg
 import pyarrow as pa
-from dagster_dbt import dbt_assets
+from dagster_dbt.asset_utils import build_dbt_specs
 
 from oms_pipeline.calendar import Window, partitions_def, window_of_keys
 from oms_pipeline.contract import Table
-from oms_pipeline.errors import OmsError, RawZoneError, TransformError
-from oms_pipeline.presentation import lineage_table, table_metadata
+from oms_pipeline.errors import OmsError, RawZoneError, RowCountError, TransformError
+from oms_pipeline.presentation import lineage_table, not_reconciled, reconciled, reconciled_spec, table_metadata
 from oms_pipeline.progress import report
 from oms_pipeline.raw import Manifest, RawZone
 from oms_pipeline.settings import Settings
@@ -56,11 +56,25 @@ def transform_assets(
         if node["resource_type"] == "model"
     }
 
-    @dbt_assets(
+    specs, dbt_tests = build_dbt_specs(
+        translator=translator,
         manifest=manifest,
+        select="fqn:*",
         exclude=NOT_DAILY,
+        selector="",
+        io_manager_key=None,
+        project=None,
+    )
+    hops = [
+        reconciled_spec(_staging(name), "Every row landed is staged, before any is deduplicated.") for name in contract
+    ]
+
+    # What `@dbt_assets` does, with checks beside dbt's own tests: it takes none.
+    @dg.multi_asset(
         name="transform",
-        dagster_dbt_translator=translator,
+        specs=specs,
+        check_specs=[*dbt_tests, *hops],
+        can_subset=True,
         partitions_def=partitions_def(settings),
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
@@ -72,7 +86,7 @@ def transform_assets(
     ) -> Iterator[Any]:
         window = window_of_keys(context.partition_keys, settings)
         selected = {unique_ids[key] for key in context.selected_asset_keys if key in unique_ids}
-        nodes = len(selected) + len(context.selected_asset_check_keys)
+        nodes = len(selected) + len(context.selected_asset_check_keys - {hop.key for hop in hops})
         results: list[NodeResult] = []
 
         def finished(unique_id: str) -> None:
@@ -106,9 +120,11 @@ def transform_assets(
                     facts = session.facts(
                         {_relation(manifest, uid): _shown(manifest, uid, window) for uid in sorted(selected)}
                     )
-                    check_staged(landed, _staged_rows(contract, facts))
+                    staged = check_staged(landed, _staged_rows(contract, facts))
         except OmsError as error:
             yield from _check_results(context, manifest, translator, results)
+            if isinstance(error, RowCountError):
+                yield from _asked(context, [not_reconciled(_staging(error.table), error)])
             raise dg.Failure(str(error), allow_retries=False) from error
 
         known = KnownLineage(project.lineage_file)
@@ -118,8 +134,21 @@ def transform_assets(
                 yield _materialization(manifest, translator, result, facts, lineage, window)
         known.save()
         yield from _check_results(context, manifest, translator, results)
+        yield from _asked(
+            context, [reconciled(_staging(hop.table), hop.expected, hop.found, hop.files) for hop in staged]
+        )
 
     return transform
+
+
+def _staging(table: str) -> list[str]:
+    return ["staging", f"stg_oms__{table}"]
+
+
+def _asked(context: dg.AssetExecutionContext, results: Sequence[dg.AssetCheckResult]) -> Iterator[dg.AssetCheckResult]:
+    """The results of checks that this run is to make: a run may leave out the checks of what it builds."""
+    asked = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
+    return (result for result in results if (result.asset_key, result.check_name) in asked)
 
 
 def _landed_rows(

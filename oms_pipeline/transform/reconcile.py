@@ -3,8 +3,9 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from oms_pipeline.errors import WarehouseError
+from oms_pipeline.errors import RowCountError
 
 
 def check_registered(
@@ -13,32 +14,58 @@ def check_registered(
     """Every landed file must be registered with the rows it was landed with.
 
     Raises:
-        WarehouseError: They differ; the text names the first difference and the next step.
+        RowCountError: They differ; the text names the first difference and the next step.
     """
     for table, day in sorted(landed.keys() | registered.keys()):
         expected, found = landed.get((table, day)), registered.get((table, day))
         if expected != found:
-            raise WarehouseError(
+            raise RowCountError(
                 f"external.{table} has {_rows(found)} registered for {day}, {_rows(expected)} landed. "
-                f"Register it again: materialise the external layer for {window}."
+                f"Register it again: materialise the external layer for {window}.",
+                table,
+                expected or 0,
+                found or 0,
             )
 
 
-def check_staged(landed: Mapping[tuple[str, dt.date], int], staged: Mapping[str, int]) -> None:
+@dataclass(frozen=True)
+class Staged:
+    """A staged table that holds what was landed of it.
+
+    Attributes:
+        table: Table name.
+        expected: Rows landed.
+        found: Rows staged.
+        files: Landed files they come from.
+    """
+
+    table: str
+    expected: int
+    found: int
+    files: int
+
+
+def check_staged(landed: Mapping[tuple[str, dt.date], int], staged: Mapping[str, int]) -> list[Staged]:
     """Every landed row must be staged, before anything is deduplicated.
 
     Raises:
-        WarehouseError: They differ; names table, expected and found.
+        RowCountError: They differ; names table, expected and found.
     """
     expected: Counter[str] = Counter()
+    files: Counter[str] = Counter()
     for (table, _), rows in landed.items():
         expected[table] += rows
+        files[table] += 1
     for table, found in staged.items():
         if found != expected[table]:
-            raise WarehouseError(
+            raise RowCountError(
                 f"staging.stg_oms__{table} holds {found} rows, {expected[table]} were landed. Nothing was changed; "
-                "check the staging model for a filter or join, then run the day again."
+                "check the staging model for a filter or join, then run the day again.",
+                table,
+                expected[table],
+                found,
             )
+    return [Staged(table, expected[table], found, files[table]) for table, found in staged.items()]
 
 
 def _rows(count: int | None) -> str:

@@ -1,5 +1,6 @@
 """The contract: the real one holds every table, and a wrong one says which table and what of it."""
 
+import datetime as dt
 import re
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from oms_pipeline.contract import EXTRACTED_AT, PARENT_UPDATED_AT, Extract, load_contract
+from oms_pipeline.contract import EXTRACTED_AT, PARENT_UPDATED_AT, Extract, load_contract, load_deadline
 from oms_pipeline.errors import ContractError
 
 UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
@@ -71,7 +72,7 @@ def entry(**changes: Any) -> dict[str, Any]:
         ],
     }
     for name, value in changes.items():
-        (meta if name in (*meta, "parent", "shrink_limit") else table)[name] = value
+        (meta if name in (*meta, "parent", "shrink_limit", "volume_limit") else table)[name] = value
     table["config"] = {"meta": {name: value for name, value in meta.items() if value is not None}}
     return {name: value for name, value in table.items() if value is not None}
 
@@ -86,6 +87,28 @@ def contract_file(folder: Path, *tables: dict[str, Any]) -> Path:
     file = folder / "_oms__sources.yml"
     file.write_text(yaml.safe_dump({"version": 2, "sources": [{"name": "oms", "tables": list(tables)}]}))
     return file
+
+
+def test_a_tables_volume_limit_is_three_unless_it_says_another(tmp_path: Path) -> None:
+    assert load_contract(contract_file(tmp_path, entry()))["things"].volume_limit == 3.0
+    (tmp_path / "other").mkdir()
+    assert load_contract(contract_file(tmp_path / "other", entry(volume_limit=1.5)))["things"].volume_limit == 1.5
+    (tmp_path / "wrong").mkdir()
+    with pytest.raises(ContractError, match=r"table things: volume_limit is 1\. Write a factor above 1\."):
+        load_contract(contract_file(tmp_path / "wrong", entry(volume_limit=1)))
+
+
+def test_yesterday_is_due_at_six() -> None:
+    assert load_deadline() == dt.time(6)
+
+
+@pytest.mark.parametrize("deadline", ["25:00", "6", "00:00", "06:00:00", "", 360, None])
+def test_a_deadline_that_is_no_time_after_midnight_is_refused(tmp_path: Path, deadline: Any) -> None:
+    source = {"name": "oms", "config": {"meta": {"deadline": deadline}}, "tables": [entry()]}
+    file = tmp_path / "_oms__sources.yml"
+    file.write_text(yaml.safe_dump({"sources": [source]}))
+    with pytest.raises(ContractError, match=re.escape(f"the deadline is {deadline!r}. Write under")):
+        load_deadline(file)
 
 
 def test_the_contract_holds_every_table_of_the_oms() -> None:

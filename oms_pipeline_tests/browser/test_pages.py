@@ -144,6 +144,13 @@ def test_a_mart_shows_that_its_grain_was_checked(pages: Pages) -> None:
     pages.sees("grain_fct_orders_order_id", "This is a blocking asset check.", "Passed", "failing_rows")
 
 
+def test_every_hop_shows_that_it_lost_no_row(pages: Pages) -> None:
+    for asset in ("raw/orders", "external/orders", "staging/stg_oms__orders"):
+        pages.open(f"/assets/{asset}?view=checks")
+        pages.click("//*[normalize-space(text())='reconciled']")
+        pages.sees("reconciled", "This is a blocking asset check.", "Passed", "rows_expected", "rows_found", "files")
+
+
 def test_the_daily_job_has_a_schedule_that_runs(pages: Pages) -> None:
     pages.open("/jobs")
     pages.click("//a[normalize-space()='daily_oms']")

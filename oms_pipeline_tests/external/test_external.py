@@ -69,6 +69,13 @@ def test_every_table_tells_its_rows_files_and_bytes(landing: Landing, materialis
     }
     found = {event.asset_key.path[1] for event in result.asset_materializations_for_node("external") if event.asset_key}
     assert found == set(load_contract())
+    checks = {check.asset_key.path[1]: check for check in result.get_asset_check_evaluations()}
+    assert {name: check.passed for name, check in checks.items()} == dict.fromkeys(load_contract(), True)
+    assert {name: value.value for name, value in checks["order_items"].metadata.items()} == {
+        "rows_expected": 5,
+        "rows_found": 5,
+        "files": 2,
+    }
 
 
 def test_a_snapshot_landed_on_the_last_day_of_a_range_alone_is_one_file(
@@ -94,10 +101,16 @@ def test_a_file_with_other_rows_than_were_landed_fails_and_names_both_counts(
     path = landing.path(manifest, "order_items")
     pq.write_table(landing.table(manifest, "order_items").slice(1), path)
 
-    assert why(materialise(D1)) == (
+    result = materialise(D1)
+
+    assert why(result) == (
         f"external.order_items shows 1 rows for {D1}, 2 were landed. "
         f"Restore {manifest.files['order_items'].path}, or read the day anew: oms run --day {D1} --reextract"
     )
+    (failed,) = result.get_asset_check_evaluations()
+    assert (failed.asset_key.path, failed.check_name) == (["external", "order_items"], "reconciled")
+    assert (failed.passed, failed.blocking) == (False, True)
+    assert {name: value.value for name, value in failed.metadata.items()} == {"rows_expected": 2, "rows_found": 1}
 
 
 def test_a_file_that_is_no_parquet_fails(landing: Landing, materialise: Materialise) -> None:

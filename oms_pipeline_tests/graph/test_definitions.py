@@ -142,10 +142,39 @@ def test_the_jobs_select_what_they_are_for(definitions: dg.Definitions) -> None:
 
 
 def test_daily_checks_belong_to_the_daily_run_and_those_of_all_history_do_not(definitions: dg.Definitions) -> None:
-    checks = definitions.resolve_asset_graph().asset_check_keys
+    checks = definitions.resolve_job_def(DAILY_JOB).asset_layer.asset_graph.asset_check_keys
     checked = {key.asset_key.path[1] for key in checks if key.asset_key.path[0] == "staging"}
     assert checked == {f"stg_oms__{table}" for table in load_contract()}
     marts = {key.asset_key.path[1] for key in checks if key.asset_key.path[0] == "marts"}
     # The views have none of their own: what they show is checked where it is stored.
     assert marts == set(GRAIN) - {"dim_dates", "fct_inventory_daily"}
-    assert {key.name.split("_")[0] for key in checks} == {"matches", "grain"}
+    ours = {"reconciled", "contract", "volume"}
+    assert {key.name.split("_")[0] for key in checks if key.name not in ours} == {"matches", "grain"}
+
+
+def test_every_hop_is_reconciled_by_a_check_that_blocks_and_raw_has_two_that_do_not(
+    definitions: dg.Definitions,
+) -> None:
+    graph = definitions.resolve_asset_graph()
+    found = {(*key.asset_key.path, key.name): graph.get(key).blocking for key in graph.asset_check_keys}
+    for table in load_contract():
+        for key in (("raw", table), ("external", table), ("staging", f"stg_oms__{table}")):
+            assert found[*key, "reconciled"], key
+        assert (found["raw", table, "contract"], found["raw", table, "volume"]) == (False, False)
+
+
+def test_whatever_has_a_deadline_has_a_freshness_policy_and_a_check_that_no_run_waits_for(
+    definitions: dg.Definitions, specs: dict[tuple[str, ...], dg.AssetSpec]
+) -> None:
+    due = {key for key in specs if key[0] in ("raw", "staging", "marts")}
+    policy = dg.FreshnessPolicy.cron("0 6 * * *", dt.timedelta(hours=6), "America/New_York")
+    assert {key: spec.freshness_policy for key, spec in specs.items()} == {
+        key: policy if key in due else None for key in specs
+    }
+    graph = definitions.resolve_asset_graph()
+    assert {tuple(key.asset_key.path) for key in graph.asset_check_keys if key.name == "on_time"} == due
+    for job in (DAILY_JOB, REBUILD_JOB):
+        checks = definitions.resolve_job_def(job).asset_layer.asset_graph.asset_check_keys
+        assert "on_time" not in {key.name for key in checks}
+    sensor = definitions.resolve_sensor_def("on_time_sensor")
+    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING

@@ -24,7 +24,7 @@ def materialised_layers(events: list[dg.DagsterEvent]) -> set[str]:
 
 
 def checks(events: list[dg.DagsterEvent]) -> dict[str, dg.AssetCheckEvaluation]:
-    """Asset → evaluation of its check; staging models have one each."""
+    """Asset → evaluation of its check; where dbt's tests fail, staging models have one each."""
     found = [event.event_specific_data for event in events if event.event_type_value == "ASSET_CHECK_EVALUATION"]
     return {evaluation.asset_key.to_user_string(): evaluation for evaluation in found}
 

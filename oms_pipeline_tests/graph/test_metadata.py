@@ -58,6 +58,29 @@ def test_row_counts_are_those_of_files_and_tables(replay: Replay, newest: Materi
             assert metadata.get("dagster/row_count") == expected, name
 
 
+def test_every_hop_of_every_table_is_reconciled_with_the_rows_that_were_landed(
+    replay: Replay, newest: Materialisations
+) -> None:
+    evaluations = [
+        event.event_specific_data
+        for event in replay.pipeline.events(replay.reports[-1].run_id)
+        if event.event_type_value == "ASSET_CHECK_EVALUATION"
+    ]
+    found = {
+        tuple(check.asset_key.path): {name: value.value for name, value in check.metadata.items()}
+        for check in evaluations
+        if check.check_name == "reconciled" and check.passed
+    }
+    for name in load_contract():
+        rows = newest["raw", name]["dagster/row_count"]
+        files = newest["external", name]["files"]
+        expected = {"rows_expected": rows, "rows_found": rows, "files": files}
+        for key in (("raw", name), ("external", name), ("staging", f"stg_oms__{name}")):
+            assert found[key] == expected, key
+    drifted = {check.asset_key.path[1] for check in evaluations if "new_columns" in check.metadata}
+    assert drifted == {"orders"}
+
+
 def test_every_table_shows_its_first_rows(newest: Materialisations) -> None:
     for (layer, name), metadata in newest.items():
         if layer == "external":

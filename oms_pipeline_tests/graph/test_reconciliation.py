@@ -3,8 +3,9 @@
 import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pytest
 
 from oms_pipeline.contract import load_contract
 from oms_pipeline.definitions import make_source
+from oms_pipeline.presentation import RECONCILED
 from oms_pipeline.raw import land_window
 from oms_pipeline_tests.graph.pipeline import Pipeline, unequal
 from oms_pipeline_tests.graph.replay import Replay
@@ -28,6 +30,7 @@ class Landed:
     pipeline: Pipeline
     day: dt.date
     tables: dict[str, pa.Table]
+    failed_checks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     @property
     def orders(self) -> Path:
@@ -42,6 +45,11 @@ class Landed:
         assert manifest is not None
         return manifest.files["orders"].rows
 
+    @property
+    def one_row_lost(self) -> dict[str, int]:
+        """What a failed check tells of the orders."""
+        return {"rows_expected": self.rows, "rows_found": self.rows - 1}
+
     def refused(self, *layers: str) -> str:
         """Materialises layers of the day; returns why that failed, and sees to it that dbt's tables are as before."""
         graph = self.pipeline.definitions.resolve_asset_graph()
@@ -49,6 +57,11 @@ class Landed:
         result = self.pipeline.run_assets(self.day, *keys)
         assert not result.success
         failed = next(event for event in result.all_events if event.is_step_failure)
+        self.failed_checks[:] = [
+            (check.asset_key.to_user_string(), {name: value.value for name, value in check.metadata.items()})
+            for check in result.get_asset_check_evaluations()
+            if check.check_name == RECONCILED and not check.passed
+        ]
         assert unequal(self.tables, self.pipeline.tables()) == []
         return str(failed.step_failure_data.user_failure_data.description)
 
@@ -118,6 +131,7 @@ def test_fewer_rows_found_by_the_warehouse_than_were_landed_stop_the_run(landed:
         assert landed.refused("external", *DBT_LAYERS).startswith(
             f"external.orders shows {landed.rows - 1} rows for {landed.day}, {landed.rows} were landed. Restore "
         )
+    assert landed.failed_checks == [("external/orders", landed.one_row_lost)]
 
 
 def test_fewer_rows_staged_than_were_landed_roll_everything_back(landed: Landed, tmp_path: Path) -> None:
@@ -125,6 +139,7 @@ def test_fewer_rows_staged_than_were_landed_roll_everything_back(landed: Landed,
         assert landed.refused(*DBT_LAYERS).startswith(
             f"staging.stg_oms__orders holds {landed.rows - 1} rows, {landed.rows} were landed. Nothing was changed"
         )
+    assert landed.failed_checks == [("staging/stg_oms__orders", landed.one_row_lost)]
 
 
 def test_another_number_of_rows_registered_than_landed_stops_the_run(landed: Landed) -> None:
@@ -134,6 +149,7 @@ def test_another_number_of_rows_registered_than_landed_stops_the_run(landed: Lan
         assert landed.refused(*DBT_LAYERS) == (
             f"external.orders has {landed.rows - 1} rows registered for {landed.day}, {landed.rows} rows landed. {again}"
         )
+    assert landed.failed_checks == [("staging/stg_oms__orders", landed.one_row_lost)]
     with landed.registered(f"delete from external.registered_files {where}"):
         assert landed.refused(*DBT_LAYERS) == (
             f"external.orders has nothing registered for {landed.day}, {landed.rows} rows landed. {again}"
