@@ -95,10 +95,12 @@ def test_help_tells_the_usage_and_every_option(
     assert result.exit_code == 0
     assert result.stdout.startswith(f"Usage: {' '.join(('main', *words))} [OPTIONS]")
     assert result.stderr == ""
-    for option in command.params:
-        assert isinstance(option, click.Option)
-        assert option.help
-        assert [name for name in option.opts if name not in result.stdout] == []
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help
+            assert [name for name in parameter.opts if name not in result.stdout] == []
+        else:
+            assert parameter.make_metavar(click.Context(command)) in result.stdout
     if isinstance(command, click.Group):
         assert [name for name in command.commands if f"  {name} " not in result.stdout] == []
     assert not home.exists()
@@ -314,7 +316,8 @@ def test_a_check_of_an_unreachable_source_fails_with_its_remedy(home: Path, dbt_
     done = in_own_process(home, "check", OMS_START_DATE="2026-01-01", OMS_SOURCE_URL=NOWHERE)
     assert (done.returncode, done.stderr) == (1, "")
     lines = done.stdout.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["✓ settings", "✗ source", "✓ raw zone", "✓ warehouse", "✓ dbt"]
+    parts = ["✓ settings", "✗ source", "✓ raw zone", "✓ warehouse", "✓ dbt", "✓ mail"]
+    assert [line.split(":")[0] for line in lines] == parts
     assert "The OMS at 127.0.0.1:1/shop cannot be reached" in lines[1]
     assert "Check that the server runs and that OMS_SOURCE_URL names it." in lines[1]
     assert "s3cret" not in done.stdout
