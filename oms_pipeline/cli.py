@@ -27,7 +27,7 @@ from oms_pipeline.settings import PROJECT_DIR, SnowflakeLogin, get_settings
 console: Final = Console()
 errors: Final = Console(stderr=True)
 
-GARBAGE_THRESHOLD: Final = 1_000_000
+GARBAGE_THRESHOLD: Final = 50_000
 
 MAIL_KINDS: Final = ("run_failed", "check_failed", "freshness_missed", "recovered", "digest")
 DAY: Final = click.DateTime(["%Y-%m-%d"])
