@@ -103,16 +103,15 @@ def transform_assets(
             }
             with warehouse.open(Purpose("transform", window, context.run.run_id)) as session:
                 check_registered(landed, session.registered_rows(window, contract), str(window))
+                command = [*selection, *(["--full-refresh"] if config.full_refresh else [])]
                 if warehouse.ddl_commits:
-                    nodes_selected = [manifest["nodes"][unique_id] for unique_id in sorted(selected)]
-                    if _must_prepare(nodes_selected, session.query(STORED_COLUMNS), config.full_refresh):
-                        command = ["run", *selection, *(["--full-refresh"] if config.full_refresh else [])]
+                    models = [manifest["nodes"][unique_id] for unique_id in sorted(selected)]
+                    if _must_prepare(models, session.query(STORED_COLUMNS), config.full_refresh):
                         with session.transaction():
-                            _refuse_failures(run_dbt(project, command, {**variables, "OMS_PREPARE": "1"}))
+                            _refuse_failures(run_dbt(project, ["run", *command], {**variables, "OMS_PREPARE": "1"}))
                 with session.transaction():
-                    command = ["run" if warehouse.ddl_commits else "build", *selection]
-                    command += ["--full-refresh"] if config.full_refresh else []
-                    results += run_dbt(project, command, variables, finished)
+                    verb = "run" if warehouse.ddl_commits else "build"
+                    results += run_dbt(project, [verb, *command], variables, finished)
                     _refuse_failures(results)
                     if warehouse.ddl_commits:
                         results += run_tests(project, selection, variables, session.query, finished)
