@@ -94,6 +94,7 @@ def test_help_tells_the_usage_and_every_option(
     result = oms_command(*words, flag)
     assert result.exit_code == 0
     assert result.stdout.startswith(f"Usage: {' '.join(('main', *words))} [OPTIONS]")
+    assert "\\b" not in result.stdout, "a mark for click is shown as text"
     assert result.stderr == ""
     for parameter in command.params:
         if isinstance(parameter, click.Option):

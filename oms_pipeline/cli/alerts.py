@@ -1,0 +1,52 @@
+"""`oms alerts`: try the mails."""
+
+import time
+from typing import Final
+
+import click
+
+from oms_pipeline.cli.output import console, escaped, one_line_errors
+from oms_pipeline.settings import get_settings
+
+MAIL_KINDS: Final = ("run_failed", "check_failed", "freshness_missed", "recovered", "digest")
+
+
+@click.group("alerts")
+def group() -> None:
+    """E-mail about failed runs, failed checks and late data."""
+
+
+@group.command("test")
+@one_line_errors
+def send_trial() -> None:
+    """Send one mail, and tell which server accepted it."""
+    settings = get_settings()
+
+    from oms_pipeline import alerts
+
+    where = alerts.deliver(alerts.trial_mail(alerts.Envelope.of(settings), time.time()), settings)
+    alerts.forget_refusal(settings)
+    if settings.smtp is None:
+        console.print(f"No mail server is set, so the mail is a file: {where}", highlight=False, soft_wrap=True)
+        console.print("To send mails, set OMS_SMTP_URL and OMS_MAIL_TO.", highlight=False, soft_wrap=True)
+    else:
+        console.print(f"Accepted by {escaped(where)}.", highlight=False, soft_wrap=True)
+
+
+@group.command("preview")
+@click.argument("kind", metavar="KIND", type=click.Choice(MAIL_KINDS))
+@one_line_errors
+def preview(kind: str) -> None:
+    """Write the mail of a kind as HTML, and print the path.
+
+    KIND is run_failed, check_failed, freshness_missed, recovered or digest.
+    """
+    settings = get_settings()
+
+    from oms_pipeline import alerts
+
+    message = alerts.sample(alerts.Kind(kind), alerts.Envelope.of(settings), time.time())
+    path = alerts.mail_dir(settings) / f"preview_{kind}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(alerts.html_of(message), encoding="utf-8")
+    click.echo(path)
