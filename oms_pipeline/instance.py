@@ -10,12 +10,13 @@ from threading import RLock
 from typing import Any, Final
 
 from dagster import DagsterInstance, EventLogEntry
-from dagster._core.events import ASSET_EVENTS
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, BATCH_WRITABLE_EVENTS
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.compute_log_manager import ComputeLogManager
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
-from dagster._serdes import ConfigurableClassData
+from dagster._serdes import ConfigurableClassData, serialize_value
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
@@ -121,13 +122,14 @@ class SqliteEventLog(SqliteEventLogStorage):
 
     def store_event(self, event: EventLogEntry) -> None:
         """Stores one event, and has whoever watches the run look at it."""
-        super().store_event(event)
+        with self.index_transaction():  # what an event changes there is one change
+            super().store_event(event)
         self._tell_watchers(event.run_id)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Stores the events of one run: all, or none."""
         with self.run_connection(events[0].run_id) as run, self.index_transaction() as index:
-            if any(event.dagster_event_type not in ASSET_EVENTS for event in events):
+            if any(event.dagster_event_type not in BATCH_WRITABLE_EVENTS for event in events):
                 for event in events:
                     self.store_event(event)
                 return
@@ -136,13 +138,36 @@ class SqliteEventLog(SqliteEventLogStorage):
             insert = SqlEventLogStorageTable.insert().returning(
                 SqlEventLogStorageTable.c.id, sort_by_parameter_order=True
             )
-            event_ids = list(index.execute(insert, rows).scalars())
-            self._store_asset_event_tags(index, events, event_ids)
-            # Of each asset only the newest event is kept beside its name.
-            newest = {event.dagster_event.asset_key: n for n, event in enumerate(events) if event.dagster_event}
-            for n in newest.values():
-                self._store_asset_event(index, events[n], event_ids[n])
+            stored = list(zip(events, index.execute(insert, rows).scalars(), strict=True))
+            self._store_asset_events(index, [at for at in stored if at[0].dagster_event_type in ASSET_EVENTS])
+            self._store_planned_checks(index, [at for at in stored if at[0].dagster_event_type in ASSET_CHECK_EVENTS])
         self._tell_watchers(events[0].run_id)
+
+    def _store_asset_events(self, index: Connection, stored: Sequence[tuple[EventLogEntry, int]]) -> None:
+        self._store_asset_event_tags(index, [event for event, _ in stored], [event_id for _, event_id in stored])
+        # Of each asset only the newest event is kept beside its name.
+        newest = {event.get_dagster_event().asset_key: (event, event_id) for event, event_id in stored}
+        for event, event_id in newest.values():
+            self._store_asset_event(index, event, event_id)
+
+    def _store_planned_checks(self, index: Connection, stored: Sequence[tuple[EventLogEntry, int]]) -> None:
+        """A row per check and day; Dagster writes the event out anew for each of them."""
+        rows = []
+        for event, event_id in stored:
+            planned: Any = event.get_dagster_event().event_specific_data
+            row = {
+                "asset_key": planned.asset_key.to_string(),
+                "check_name": planned.check_name,
+                "run_id": event.run_id,
+                "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+                "evaluation_event": serialize_value(event),
+                "evaluation_event_timestamp": self._event_insert_timestamp(event),
+                "evaluation_event_storage_id": event_id,
+            }
+            days = planned.partitions_subset.get_partition_keys() if planned.partitions_subset else [None]
+            rows += [{**row, "partition": day} for day in days]
+        if rows:
+            index.execute(AssetCheckExecutionsTable.insert(), rows)
 
     def dispose(self) -> None:
         """Closes what is open; whoever asks again opens it again."""

@@ -170,7 +170,7 @@ def story(instance: dg.DagsterInstance, runs: list[str]) -> dict[str, Any]:
             (dict(tags).get("dagster/partition", ""), dict(tags).get("kind", ""))
             for tags in log.get_event_tags_for_asset(ORDERS)
         ),
-        "checks": [(check.status, names[check.run_id], told(check.event)) for check in checks],
+        "checks": [(check.status, check.partition, names[check.run_id], told(check.event)) for check in checks],
         "latest check": (latest_check.status, names[latest_check.run_id]),
         "ends of runs": [
             told(record.event_log_entry)
