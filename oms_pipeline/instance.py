@@ -152,7 +152,6 @@ class SqliteEventLog(SqliteEventLogStorage):
 
     def _store_planned_checks(self, index: Connection, stored: Sequence[tuple[EventLogEntry, int]]) -> None:
         """A row per check and day; Dagster writes the event out anew for each of them."""
-        rows = []
         for event, event_id in stored:
             planned: Any = event.get_dagster_event().event_specific_data
             row = {
@@ -165,9 +164,7 @@ class SqliteEventLog(SqliteEventLogStorage):
                 "evaluation_event_storage_id": event_id,
             }
             days = planned.partitions_subset.get_partition_keys() if planned.partitions_subset else [None]
-            rows += [{**row, "partition": day} for day in days]
-        if rows:
-            index.execute(AssetCheckExecutionsTable.insert(), rows)
+            index.execute(AssetCheckExecutionsTable.insert(), [{**row, "partition": day} for day in days])
 
     def dispose(self) -> None:
         """Closes what is open; whoever asks again opens it again."""
