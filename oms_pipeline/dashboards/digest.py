@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 
-from oms_pipeline.dashboards.definition import Filter, Format, load_dashboards
+from oms_pipeline.dashboards.definition import Card, Filter, Format, load_dashboards
 
 Query = Callable[[str], pa.Table]
 """Runs one SELECT; names in lower case."""
@@ -74,20 +74,16 @@ def headlines(query: Query, day: dt.date) -> list[Headline]:
         query: Asks the warehouse.
         day: The business day.
     """
-    cards = [
-        card for dashboard in load_dashboards() for card in dashboard.cards if card.in_digest and not card.dimensions
-    ]
+    cards = [card for card in _digest_cards() if not card.dimensions]
     before = day - dt.timedelta(days=7)
-    parts = []
-    for number, card in enumerate(cards):
-        currency = card.group_by[0] if card.group_by else "null"
-        for on in (day, before):
-            for measure in card.measures:
-                parts.append(
-                    f"select {number} as card, '{measure.name}' as measure, date '{on}' as business_day, "
-                    f"cast({currency} as varchar) as currency, cast({measure.name} as decimal(38, 8)) as figure\n"
-                    f"from (\n{card.sql(_on(on))}\n) as card_{number}"
-                )
+    parts = [
+        f"select {number} as card, '{measure.name}' as measure, date '{on}' as business_day, "
+        f"cast({card.group_by[0] if card.group_by else 'null'} as varchar) as currency, "
+        f"cast({measure.name} as decimal(38, 8)) as figure\nfrom (\n{card.sql(_on(on))}\n) as card_{number}"
+        for number, card in enumerate(cards)
+        for on in (day, before)
+        for measure in card.measures
+    ]
     rows = query("\nunion all\n".join(parts)).to_pylist() if parts else []
     found = {(row["card"], row["measure"], row["currency"], row["business_day"]): row["figure"] for row in rows}
     currencies = sorted({row["currency"] for row in rows if row["currency"] is not None})
