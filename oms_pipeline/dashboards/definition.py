@@ -50,9 +50,12 @@ class Chart(StrEnum):
     AREA = "area"
     """Stacked over time."""
     BAR = "bar"
-    """A bar per value of the dimension, the longest first; over days in their order."""
+    """A column per value of the dimension, in its order."""
     STACKED_BAR = "stacked_bar"
+    RANKING = "ranking"
+    """A bar per value of the dimension, the longest first."""
     TABLE = "table"
+    """A row per group, the largest first."""
     HEATMAP = "heatmap"
     """The first dimension down, the second across, the measure as colour."""
 
@@ -63,6 +66,7 @@ _DIMENSIONS_OF: Final[Mapping[Chart, tuple[int, int]]] = {
     Chart.AREA: (1, 2),
     Chart.BAR: (1, 1),
     Chart.STACKED_BAR: (2, 2),
+    Chart.RANKING: (1, 1),
     Chart.TABLE: (1, 9),
     Chart.HEATMAP: (2, 2),
 }
@@ -186,6 +190,7 @@ class Card:
         place: Where it is.
         limit: How many groups to show at most; None for all.
             target: A line to draw at this value; None for none.
+        newest_first: Whether a table starts with the last value of its first dimension, not with the largest number.
         in_digest: Whether the daily mail shows it.
     """
 
@@ -199,6 +204,7 @@ class Card:
     place: Place
     limit: int | None
     target: float | None
+    newest_first: bool
     in_digest: bool
 
     @property
@@ -232,14 +238,10 @@ class Card:
         return f"{sql}\nlimit {self.limit}" if self.limit is not None else sql
 
     @property
-    def sorts_by_value(self) -> bool:
-        """Whether the largest comes first; days and heat maps keep their order."""
-        ordered = self.dataset.filters.get("period")
-        return self.chart in (Chart.BAR, Chart.TABLE) and self.dimensions[:1] != (ordered,)
-
-    @property
     def _order(self) -> tuple[str, ...]:
-        if self.sorts_by_value:
+        if self.newest_first:
+            return (f"{self.dimensions[0]} desc", *self.group_by[1:])
+        if self.chart in (Chart.RANKING, Chart.TABLE):
             return (f"{self.measures[0].name} desc nulls last", *self.group_by)
         return self.group_by
 
@@ -379,11 +381,8 @@ def _card(entry: Entry, datasets: Mapping[str, Dataset]) -> Card:
     )
     if len({measure.format for measure in measures}) > 1 and chart not in (Chart.TABLE, Chart.NUMBER):
         raise entry.error(f"a {chart} has one axis: its measures are all of one format")
-    if (
-        len(measures) > 1
-        and (chart in (Chart.HEATMAP, Chart.BAR, Chart.STACKED_BAR) or len(dimensions) > 1)
-        and chart is not Chart.TABLE
-    ):
+    many = chart is Chart.TABLE or (len(dimensions) < 2 and chart in (Chart.NUMBER, Chart.LINE, Chart.AREA))
+    if len(measures) > 1 and not many:
         raise entry.error(f"a {chart} with these dimensions takes one measure, not {len(measures)}")
     card = Card(
         name=name,
@@ -396,10 +395,15 @@ def _card(entry: Entry, datasets: Mapping[str, Dataset]) -> Card:
         place=_place(entry),
         limit=entry.number("limit", None),
         target=entry.number("target", None),
+        newest_first=entry.flag("newest_first"),
         in_digest=entry.flag("digest"),
     )
-    if card.is_money and dataset.filters.get("currency") is None:
-        raise entry.error("it shows money, and its data set maps no currency. Amounts of two currencies have no sum")
+    if card.is_money and dataset.filters.get("currency") is None and "currency" not in dimensions:
+        raise entry.error(
+            "it shows money: map the filter currency, or make currency a dimension. Two currencies have no sum"
+        )
+    if card.newest_first and chart is not Chart.TABLE:
+        raise entry.error(f"newest_first is for tables, not for a {chart}")
     entry.finish()
     return card
 
