@@ -1,5 +1,6 @@
 """Dashboards as code: one definition, drawn as a local report and in Metabase. Reads marts; changes none."""
 
+from oms_pipeline.dashboards.assets import dashboard_assets
 from oms_pipeline.dashboards.definition import (
     FILTERS,
     Card,
@@ -13,6 +14,7 @@ from oms_pipeline.dashboards.definition import (
     load_dashboards,
 )
 from oms_pipeline.dashboards.digest import Headline, Picture, headlines, pictures
+from oms_pipeline.dashboards.report import Report, write_report
 
 __all__ = [
     "FILTERS",
@@ -26,7 +28,10 @@ __all__ = [
     "Measure",
     "Picture",
     "Place",
+    "Report",
+    "dashboard_assets",
     "headlines",
     "load_dashboards",
     "pictures",
+    "write_report",
 ]

@@ -4,8 +4,11 @@ Whoever draws one hands over rows with the fields `x`, `series`, `value`, `text`
 heat maps, `y` and `share` (from 0 to 1, the cell's colour).
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 from oms_pipeline.dashboards.definition import Card, Chart, Format
@@ -35,11 +38,32 @@ class Axis(StrEnum):
     VALUES = "values"
 
 
+_STYLE: Final = Path(__file__).parent / "page.css"
+_COLOUR: Final = re.compile(r"--([a-z0-9-]+): (#[0-9a-f]{6})\b")
+_MONTH: Final = re.compile(r"\d{4}-\d\d-01")
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME: Final = {
     Axis.DAYS: {"timeUnit": "utcyearmonthdate", "axis": {"format": "%-d %b", "labelOverlap": True, "tickCount": 8}},
     Axis.MONTHS: {"timeUnit": "utcyearmonth", "axis": {"format": "%b %Y", "labelOverlap": True}},
 }
 _SHORT: Final = "replace(format(datum.value, '~s'), 'G', 'B')"
+
+
+def axis_of(values: Sequence[Any]) -> Axis:
+    """What the values of a dimension are, told from themselves: ISO dates are days, or months if all are a first."""
+    texts = [value for value in values if value is not None]
+    if not texts or not all(isinstance(text, str) and _DAY.fullmatch(text) for text in texts):
+        return Axis.VALUES
+    return Axis.MONTHS if len(set(texts)) > 1 and all(_MONTH.fullmatch(text) for text in texts) else Axis.DAYS
+
+
+@cache
+def light_colours() -> Mapping[str, str]:
+    """The page's light colours themselves, for pictures: the style sheet names them first."""
+    found: dict[str, str] = {}
+    for name, colour in _COLOUR.findall(_STYLE.read_text(encoding="utf-8")):
+        found.setdefault(name, colour)
+    return {name: found[name] for name in PAGE_COLOURS}
 
 
 def chart_spec(card: Card, axis: Axis, colours: Mapping[str, str] = PAGE_COLOURS) -> dict[str, Any]:
@@ -150,7 +174,7 @@ def _x(card: Card, axis: Axis) -> dict[str, Any]:
 def _ranking(card: Card, colours: Mapping[str, str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Bars across, each with its number behind it."""
     measure = card.measures[0]
-    encoding = {
+    encoding: dict[str, Any] = {
         "y": {
             "field": "x",
             "type": "nominal",
@@ -170,7 +194,7 @@ def _ranking(card: Card, colours: Mapping[str, str]) -> tuple[list[dict[str, Any
             {"field": "text", "type": "nominal", "title": measure.label},
         ],
     }
-    layers = [
+    layers: list[dict[str, Any]] = [
         {"mark": {"type": "bar", "cornerRadiusEnd": 3, "color": colours["series-1"], "height": {"band": 0.62}}},
         {
             "mark": {"type": "text", "align": "left", "dx": 6, "color": colours["muted"], "fontSize": 11},
@@ -182,7 +206,7 @@ def _ranking(card: Card, colours: Mapping[str, str]) -> tuple[list[dict[str, Any
 
 def _heatmap(colours: Mapping[str, str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """A cell per pair of values, its number in it."""
-    encoding = {
+    encoding: dict[str, Any] = {
         "y": {"field": "y", "type": "ordinal", "sort": None, "title": None},
         "x": {
             "field": "x",
@@ -210,7 +234,7 @@ def _heatmap(colours: Mapping[str, str]) -> tuple[list[dict[str, Any]], dict[str
         "condition": {"test": "datum.share > 0.57", "value": colours["strong-text"]},
         "value": colours["text"],
     }
-    layers = [
+    layers: list[dict[str, Any]] = [
         {
             "mark": {"type": "rect", "stroke": colours["surface"], "strokeWidth": 2, "cornerRadius": 4},
             "encoding": {"color": shade},

@@ -1,7 +1,7 @@
 """Reads what the cards of a dashboard need, in a size that history does not change."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -129,15 +129,15 @@ def encoded(rows: Rows, added: Sequence[str]) -> dict[str, Any]:
 def _bounded(dashboard: Dashboard, dataset: Dataset, query: Query, through: dt.date) -> Rows:
     table = query(rows_sql(dashboard, dataset, through))
     period = dataset.filters.get("period")
-    first = through - dt.timedelta(days=dataset.days - 1) if period is not None else None
+    if period is None:
+        return Rows(dataset, table.slice(0, MAX_ROWS), None, is_cut=table.num_rows > MAX_ROWS)
+    first = through - dt.timedelta(days=dataset.days - 1)
     if table.num_rows <= MAX_ROWS:
         return Rows(dataset, table, first, is_cut=False)
-    if period is None:
-        return Rows(dataset, table.slice(0, MAX_ROWS), None, is_cut=True)
     # The oldest day that was reached may not be whole.
-    days = table[period].to_pylist()
-    whole = days.index(days[MAX_ROWS])
-    return Rows(dataset, table.slice(0, whole), days[MAX_ROWS] + dt.timedelta(days=1), is_cut=True)
+    days: list[dt.date] = table[period].to_pylist()  # type: ignore[assignment]
+    oldest = days[MAX_ROWS]
+    return Rows(dataset, table.slice(0, days.index(oldest)), oldest + dt.timedelta(days=1), is_cut=True)
 
 
 def _scale(kind: pa.DataType) -> int:
@@ -155,8 +155,3 @@ def _text(value: Any) -> Any:
     if isinstance(value, dt.datetime):
         return value.isoformat(" ", timespec="seconds")
     return value.isoformat() if isinstance(value, dt.date) else value
-
-
-def shape(mapping: Mapping[str, Rows]) -> int:
-    """How many rows there are in all."""
-    return sum(rows.table.num_rows for rows in mapping.values())

@@ -1,16 +1,22 @@
 """What the daily mail takes from the dashboards: their headline numbers and key charts. Sends nothing."""
 
+import base64
 import datetime as dt
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any, Final
 
-import pyarrow as pa
-
+from oms_pipeline.dashboards.charts import VEGA_LITE, axis_of, chart_spec, light_colours
+from oms_pipeline.dashboards.data import MAIN_CURRENCY, Query
 from oms_pipeline.dashboards.definition import Card, Filter, Format, load_dashboards
 
-Query = Callable[[str], pa.Table]
-"""Runs one SELECT; names in lower case."""
+DAYS: Final = 28
+WIDTH: Final = 600
+HEIGHT: Final = 200
+_NO_MINOR_UNIT: Final = re.compile("BIF|CLP|DJF|GNF|ISK|JPY|KMF|KRW|PYG|RWF|UGX|UYI|VND|VUV|XAF|XOF|XPF")
+"""Currencies without cents, by ISO 4217."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +103,82 @@ def headlines(query: Query, day: dt.date) -> list[Headline]:
 
 
 def pictures(query: Query, day: dt.date) -> list[Picture]:
-    """The charts that are worth a mail: one per other card with `digest`, and per currency, of four weeks to `day`.
+    """The charts that are worth a mail: one per other card with `digest`, of four weeks; amounts in the main currency.
 
     Args:
         query: Asks the warehouse.
         day: The last business day shown.
     """
-    return []
+    import vl_convert
+
+    return [
+        Picture(
+            title=f"{card.title}, {currency}" if card.is_money else card.title,
+            description=f"{card.question} {DAYS} days up to {day}.",
+            png=vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=2),
+            width=WIDTH,
+            height=HEIGHT,
+        )
+        for card, currency, spec in _drawn(query, day, [card for card in _digest_cards() if card.dimensions])
+    ]
+
+
+def preview(query: Query, day: dt.date) -> str:
+    """The first of the pictures as a Markdown image with the picture in it; empty where there is none."""
+    import vl_convert
+
+    cards = [card for card in _digest_cards() if card.dimensions][:1]
+    for card, _, spec in _drawn(query, day, cards):
+        svg: str = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
+        return f"![{card.title}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+    return ""
+
+
+def _drawn(query: Query, day: dt.date, cards: Sequence[Card]) -> Iterator[tuple[Card, str, dict[str, Any]]]:
+    """Each card with the currency of its amounts and its specification, rows included."""
+    currencies = query(MAIN_CURRENCY).to_pylist()
+    currency = str(currencies[0]["currency"]) if currencies else ""
+    first = day - dt.timedelta(days=DAYS - 1)
+
+    def clause(each: Filter, column: str) -> str:
+        if each.is_period:
+            return f"and {column} >= date '{first}' and {column} <= date '{day}'"
+        return f"and {column} = '{currency}'" if each.name == "currency" else ""
+
+    for card in cards:
+        rows = _points(card, query(card.sql(clause)).to_pylist())
+        axis = axis_of([row["x"] for row in rows])
+        yield (
+            card,
+            currency,
+            {
+                **chart_spec(card, axis, light_colours()),
+                "width": WIDTH,
+                "height": HEIGHT,
+                "background": light_colours()["surface"],
+                "data": {"values": rows},
+            },
+        )
+
+
+def _points(card: Card, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as a specification draws them: one per group and measure."""
+    second = card.dimensions[1] if len(card.dimensions) > 1 else None
+    series = sorted({str(row[second]) for row in rows}) if second else [measure.label for measure in card.measures]
+    points = []
+    for row in rows:
+        for number, measure in enumerate(card.measures):
+            if row[measure.name] is not None:
+                name = str(row[second]) if second else measure.label
+                points.append(
+                    {
+                        "x": str(row[card.dimensions[0]]),
+                        "series": name,
+                        "position": series.index(name) if second else number,
+                        "value": float(row[measure.name]),
+                    }
+                )
+    return points
 
 
 def _digest_cards() -> list[Card]:
@@ -115,7 +190,8 @@ def shown(value: Decimal | None, form: Format, currency: str | None = None) -> s
     if value is None:
         return "–"
     if form is Format.MONEY:
-        return f"{value:,.2f} {currency}" if currency else f"{value:,.2f}"
+        digits = 0 if _NO_MINOR_UNIT.fullmatch(currency or "") else 2
+        return f"{value:,.{digits}f} {currency or ''}".strip()
     if form is Format.PERCENT:
         return f"{value * 100:.1f} %"
     if form is Format.DAYS:

@@ -8,11 +8,11 @@ import yaml
 
 from oms_pipeline.errors import DashboardError
 
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _REQUIRED: Final[Any] = object()
 
 
-class _UniqueKeys(_LOADER):  # type: ignore[misc,valid-type]
+class _UniqueKeys(LOADER):  # type: ignore[misc,valid-type]
     """YAML, except that a key given twice is an error and not silently the last one."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
