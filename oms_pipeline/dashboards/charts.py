@@ -46,7 +46,9 @@ _TIME: Final = {
     Axis.DAYS: {"timeUnit": "utcyearmonthdate", "axis": {"format": "%-d %b", "labelOverlap": True, "tickCount": 8}},
     Axis.MONTHS: {"timeUnit": "utcyearmonth", "axis": {"format": "%b %Y", "labelOverlap": True}},
 }
-_SHORT: Final = "replace(format(datum.value, '~s'), 'G', 'B')"
+_SHORT: Final = (
+    "abs(datum.value) < 1000 ? format(datum.value, '~f') : upper(replace(format(datum.value, '~s'), 'G', 'B'))"
+)
 
 
 def axis_of(values: Sequence[Any]) -> Axis:
@@ -168,7 +170,9 @@ def _x(card: Card, axis: Axis) -> dict[str, Any]:
     time = {"field": "x", "type": "temporal", "title": None, "scale": {"type": "utc"}, **_TIME[axis]}
     if card.chart in (Chart.LINE, Chart.AREA):
         del time["timeUnit"]
-    return time
+        return time
+    # A column stands over the middle of its day, and so does the day's name, only on an axis of bands.
+    return {**time, "type": "ordinal", "scale": {"type": "band"}}
 
 
 def _ranking(card: Card, colours: Mapping[str, str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -2,7 +2,6 @@
 // Adds up the rows that the page carries as its reader chooses, and shows the cards. Every text becomes a text node.
 (() => {
   const report = JSON.parse(document.getElementById("report-data").textContent);
-  const CHARTS_WITH_SERIES = 8;
   const choice = { period: String(report.period), from: null, to: null, store: "", channel: "", currency: report.currency };
   const drawn = [];
 
@@ -50,11 +49,11 @@
     }
     return FORMATS[measure.format](value);
   };
-  const label = (column, value, axis) => {
+  const label = (value, axis = null) => {
     if (value === null) return "–";
     if (axis === "months") return MONTH.format(day(value));
-    if (axis === "days") return LONG_DAY.format(day(value));
-    return typeof value === "string" && /^\d{4}-\d\d-\d\d$/.test(value) ? LONG_DAY.format(day(value)) : String(value);
+    if (axis === "days" || (typeof value === "string" && /^\d{4}-\d\d-\d\d$/.test(value))) return LONG_DAY.format(day(value));
+    return /^[a-z]+(_[a-z]+)*$/.test(value) ? titled(value) : String(value);
   };
 
   // ---------------------------------------------------------------- adding up
@@ -152,7 +151,7 @@
   };
   const tableBody = (card, groups) => {
     const rows = groups.map(({ keys, values }) => [
-      ...keys.map((key, at) => ({ sort: key, text: label(card.dimensions[at], key, null) })),
+      ...keys.map((key, at) => ({ sort: key, text: label(key) })),
       ...values.map((number, at) => ({ sort: number, text: shown(number, card.measures[at], currencyOf(card, keys)) })),
     ]);
     const heads = [...card.dimensions.map((name) => ({ text: titled(name) })), ...card.measures.map((m) => ({ text: m.label, about: m.description, figure: true }))];
@@ -181,24 +180,27 @@
       const later = groups.filter(({ keys, values }) => keys[1] > 0 && values[0] !== null).map(({ values }) => values[0]);
       const highest = Math.max(...later, 0) || Math.max(...groups.map(({ values }) => values[0] ?? 0)) || 1;
       return groups.filter(({ values }) => values[0] !== null).map(({ keys, values: [number] }) => ({
-        y: label(card.dimensions[0], keys[0], card.axis), x: keys[1], value: number,
+        y: label(keys[0], card.axis), x: keys[1], value: number,
         share: Math.max(0, Math.min(1, number / highest)),
         text: shown(number, card.measures[0], currencyOf(card, keys)), short: shown(number, card.measures[0], currencyOf(card, keys), true),
       }));
     }
     const many = card.measures.length > 1;
-    const series = many ? card.measures.map((measure) => measure.label) : [...new Set(groups.map(({ keys }) => keys[1] ?? "–"))];
+    const series = many ? card.measures.map((measure) => measure.label) : [...new Set(groups.map(({ keys }) => label(keys[1] ?? null)))].sort();
     const rows = groups.flatMap(({ keys, values }) => card.measures.map((measure, at) => ({
-      x: keys[0] ?? "–", label: label(card.dimensions[0], keys[0], card.axis),
-      series: many ? measure.label : String(keys[1] ?? "–"), position: many ? at : series.indexOf(keys[1] ?? "–"),
+      x: card.axis === "values" ? label(keys[0]) : keys[0], label: label(keys[0], card.axis),
+      series: many ? measure.label : label(keys[1] ?? null), position: many ? at : series.indexOf(label(keys[1] ?? null)),
       value: values[at], text: shown(values[at], measure, currencyOf(card, keys)), short: shown(values[at], measure, currencyOf(card, keys), true),
     })));
-    if (card.chart === "area" && card.dimensions.length > 1) {
-      // A series without a row on a day has nothing on it; a gap would lift what is stacked on top.
-      const there = new Set(rows.map((row) => `${row.x}\u0000${row.series}`));
-      for (const x of new Set(rows.map((row) => row.x))) series.forEach((name, position) => {
-        if (!there.has(`${x}\u0000${name}`)) rows.push({ x, label: label("", x, card.axis), series: String(name), position, value: 0, text: shown(0, card.measures[0], choice.currency), short: "" });
+    const sums = card.measures.every((measure) => measure.denominator === null);
+    if (card.axis === "days" && ["area", "bar", "stacked_bar"].includes(card.chart) && sums && !many) {
+      // A day without a row has nothing on it: left out, the others would stand closer or be stacked askew.
+      const there = new Set(rows.map((row) => `${row.x} ${row.series}`));
+      const days = rows.map((row) => row.x).sort();
+      for (let x = days[0]; x <= days.at(-1); x = moved(x, 1)) series.forEach((name, position) => {
+        if (!there.has(`${x} ${name}`)) rows.push({ x, label: label(x, "days"), series: name, position, value: 0, text: shown(0, card.measures[0], choice.currency), short: "" });
       });
+      rows.sort((one, other) => (one.x < other.x ? -1 : one.x > other.x ? 1 : one.position - other.position));
     }
     return rows.filter((row) => row.value !== null);
   };
@@ -274,7 +276,7 @@
     const bar = make("form", { class: "filters", "aria-label": "Filters", on: { submit: (event) => event.preventDefault() } });
     for (const { name, label: text, is_period, is_required } of dashboard.filters) {
       if (is_period) {
-        const presets = report.periods.map((days) => [String(days), days % 7 || days > 28 ? `${days} days` : `${days} days`]);
+        const presets = report.periods.map((days) => [String(days), `${days} days`]);
         bar.append(select("period", text, [...presets, ["own", "From … to …"]], choice.period));
         if (choice.period === "own") {
           const limits = { min: report.first, max: report.through };
@@ -292,7 +294,7 @@
         if (is_required && !values.includes(choice[name]) && values.length) choice[name] = values[0];
         const all = is_required ? [] : [["", `All ${text.toLowerCase()}s`]];
         const known = values.includes(choice[name]) || is_required || !choice[name] ? [] : [[choice[name], choice[name]]];
-        bar.append(select(name, text, [...all, ...values.map((each) => [each, each]), ...known], choice[name]));
+        bar.append(select(name, text, [...all, ...values.map((each) => [each, name === "currency" ? each : label(each)]), ...known], choice[name]));
       }
     }
     return bar;
