@@ -43,7 +43,10 @@ _COLOUR: Final = re.compile(r"--([a-z0-9-]+): (#[0-9a-f]{6})\b")
 _MONTH: Final = re.compile(r"\d{4}-\d\d-01")
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME: Final = {
-    Axis.DAYS: {"timeUnit": "utcyearmonthdate", "axis": {"format": "%-d %b", "labelOverlap": True, "tickCount": 8}},
+    Axis.DAYS: {
+        "timeUnit": "utcyearmonthdate",
+        "axis": {"format": "%-d %b", "labelOverlap": True, "labelSeparation": 12, "tickCount": 8},
+    },
     Axis.MONTHS: {"timeUnit": "utcyearmonth", "axis": {"format": "%b %Y", "labelOverlap": True}},
 }
 _SHORT: Final = (
@@ -88,8 +91,7 @@ def chart_spec(card: Card, axis: Axis, colours: Mapping[str, str] = PAGE_COLOURS
         "height": "container",
         "autosize": {"type": "fit", "contains": "padding"},
         "padding": 2,
-        "encoding": encoding,
-        "layer": layers,
+        "layer": [{"encoding": encoding, "layer": layers}, *_target(card, colours)],
         "config": _config(colours),
     }
 
@@ -146,22 +148,15 @@ def _over(card: Card, axis: Axis, colours: Mapping[str, str]) -> tuple[list[dict
         layers = [{"mark": {"type": "area", "interpolate": "monotone", "opacity": 0.85, "line": False, **first}}]
     else:
         layers = [{"mark": {"type": "bar", "cornerRadiusEnd": 0 if stacked else 2, **first}}]
-    if card.target is not None:
-        layers.append(
-            {
-                "data": {"values": [{}]},
-                "mark": {"type": "rule", "strokeDash": [4, 4], "strokeWidth": 1.5, "color": colours["target"]},
-                "encoding": {
-                    "x": None,
-                    "y": {"datum": card.target},
-                    "color": {"value": colours["target"]},
-                    "tooltip": {
-                        "value": f"Target {card.target:.0%}" if card.target <= 1 else f"Target {card.target:g}"
-                    },
-                },
-            }
-        )
     return layers, encoding
+
+
+def _target(card: Card, colours: Mapping[str, str]) -> list[dict[str, Any]]:
+    if card.target is None:
+        return []
+    told = f"Target {card.target:.0%}" if card.measures[0].format is Format.PERCENT else f"Target {card.target:g}"
+    mark = {"type": "rule", "strokeDash": [4, 4], "strokeWidth": 1.5, "color": colours["target"], "tooltip": told}
+    return [{"mark": mark, "encoding": {"y": {"datum": card.target}}}]
 
 
 def _x(card: Card, axis: Axis) -> dict[str, Any]:

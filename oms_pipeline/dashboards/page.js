@@ -19,10 +19,11 @@
   const iso = (date) => date.toISOString().slice(0, 10);
   const moved = (text, days) => iso(new Date(day(text).getTime() + days * 86400000));
   const daysBetween = (from, to) => Math.round((day(to) - day(from)) / 86400000) + 1;
-  const utc = (options) => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", ...options });
-  const LONG_DAY = utc({ weekday: "short", day: "numeric", month: "short", year: "numeric" });
-  const MONTH = utc({ month: "short", year: "numeric" });
-  const titled = (column) => (column.charAt(0).toUpperCase() + column.slice(1)).replaceAll("_", " ");
+  const part = (options, text) => new Intl.DateTimeFormat("en-US", { timeZone: "UTC", ...options }).format(day(text));
+  const month = (text) => part({ month: "short", year: "numeric" }, text);
+  const shortDay = (text) => `${Number(text.slice(8, 10))} ${month(text)}`;
+  const longDay = (text) => `${part({ weekday: "short" }, text)}, ${shortDay(text)}`;
+  const titled = (column) => (column.length < 4 ? column.toUpperCase() : (column.charAt(0).toUpperCase() + column.slice(1)).replaceAll("_", " "));
 
   // ---------------------------------------------------------------- numbers as people read them
   const plain = (digits) => new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
@@ -51,8 +52,8 @@
   };
   const label = (value, axis = null) => {
     if (value === null) return "–";
-    if (axis === "months") return MONTH.format(day(value));
-    if (axis === "days" || (typeof value === "string" && /^\d{4}-\d\d-\d\d$/.test(value))) return LONG_DAY.format(day(value));
+    if (axis === "months") return month(value);
+    if (axis === "days" || (typeof value === "string" && /^\d{4}-\d\d-\d\d$/.test(value))) return longDay(value);
     return /^[a-z]+(_[a-z]+)*$/.test(value) ? titled(value) : String(value);
   };
 
@@ -141,7 +142,7 @@
     const before = moved(from, -length);
     const measure = card.measures[0];
     const old = before < dataset.first ? null : grouped(dataset, [], card.measures, [before, moved(from, -1)])[0]?.values[0];
-    if (old === null || old === undefined || (old === 0 && measure.format !== "percent")) return make("div", { class: "change" }, `${LONG_DAY.format(day(from)).slice(5)} to ${LONG_DAY.format(day(to)).slice(5)}`);
+    if (old === null || old === undefined || (old === 0 && measure.format !== "percent")) return make("div", { class: "change" }, `${shortDay(from)} to ${shortDay(to)}`);
     const points = measure.format === "percent";
     const difference = points ? (now - old) * 100 : ((now - old) / Math.abs(old)) * 100;
     const sign = difference > 0.05 ? "▲ " : difference < -0.05 ? "▼ " : "";
@@ -214,8 +215,8 @@
   const notes = (card, dataset) => {
     const parts = [];
     const ignored = Object.entries(dataset.filters).filter(([name, column]) => column === null && (name === "period" ? true : name !== "currency" && choice[name]));
-    if (ignored.length) parts.push(`Whatever the ${ignored.map(([name]) => name).join(", ").replace(/, ([^,]*)$/, " and $1")}.`);
-    if (dataset.cut) parts.push(dataset.first ? `From ${LONG_DAY.format(day(dataset.first))}: there is more than this page holds.` : "Not all rows: there are more than this page holds.");
+    if (ignored.length) parts.push(`Independent of the ${ignored.map(([name]) => name).join(", ").replace(/, ([^,]*)$/, " and $1")}.`);
+    if (dataset.cut) parts.push(dataset.first ? `From ${shortDay(dataset.first)}: there is more than this page holds.` : "Not all rows: there are more than this page holds.");
     return parts.length ? make("div", { class: "note" }, parts.join(" ")) : null;
   };
   const cardElement = (dashboard, card) => {
@@ -349,7 +350,7 @@
     if (hours < 1) return "within the last hour";
     return hours < 48 ? `${Math.floor(hours)} hours ago` : `${Math.floor(hours / 24)} days ago`;
   };
-  document.getElementById("freshness").append(`Data up to ${LONG_DAY.format(day(report.through))}, loaded ${age()}`);
+  document.getElementById("freshness").append(`Data up to ${longDay(report.through)}, loaded ${age()}`);
   document.getElementById("about").append(
     `Loaded ${report.loaded_at} UTC, drawn ${report.drawn_at} UTC. The page holds ${report.rows.toLocaleString("en")} rows of at most ${report.days} days, and no personal data. Definitions: hold the pointer over a title.`);
 
