@@ -1,7 +1,7 @@
 """Assembly only: settings, contract and rooms become Dagster definitions. Nothing here computes."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from oms_pipeline import automation, sample
 from oms_pipeline.alerts import alert_sensor
 from oms_pipeline.checks import on_time_checks, with_freshness
 from oms_pipeline.contract import load_contract, load_deadline
+from oms_pipeline.dashboards import dashboard_assets
 from oms_pipeline.errors import SettingsError
 from oms_pipeline.external import external_assets
 from oms_pipeline.raw import FolderStore, RawZone, raw_assets
@@ -81,7 +82,14 @@ def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] 
     daily, rebuild = automation.jobs(settings, besides=dg.AssetSelection.checks(on_time))
     weekly = automation.weekly_full_check(project)
     return dg.Definitions(
-        assets=dg.with_source_code_references([*with_freshness(layers, settings, deadline), *_costs(settings)]),
+        assets=dg.with_source_code_references(
+            [
+                *with_freshness(layers, settings, deadline),
+                automation.pipeline_runs(settings, warehouse.kind, after=_marts(layers)),
+                dashboard_assets(settings),
+                *_costs(settings),
+            ]
+        ),
         asset_checks=[on_time],
         jobs=[daily, rebuild, weekly],
         schedules=automation.schedules(settings, daily, weekly),
@@ -96,6 +104,10 @@ def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] 
             **(resource_overrides or {}),
         },
     )
+
+
+def _marts(layers: Sequence[dg.AssetsDefinition]) -> list[dg.AssetKey]:
+    return sorted(spec.key for layer in layers for spec in layer.specs if spec.key.path[0] == "marts")
 
 
 def _costs(settings: Settings) -> list[dg.AssetsDefinition]:

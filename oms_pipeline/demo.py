@@ -3,10 +3,12 @@
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from adbc_driver_postgresql import dbapi
 from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 from oms_pipeline import sample
@@ -55,15 +57,22 @@ class DemoOutcome:
         reports: One per run: the backfill, then the daily runs.
         sales: One row per currency: net sales, orders, AOV.
         rates: Return rate and on-time shipment, in per cent.
+        report: The page that the last run has drawn.
     """
 
     reports: Sequence[Any]
     sales: Sequence[dict[str, Any]]
     rates: dict[str, Any]
+    report: Path
 
     def show(self, console: Console) -> None:
         """Prints the runs, the headline numbers and what to do next."""
         console.print(Group(reports_table(self.reports), "", self._headlines()))
+        console.print(
+            f"\nOpen   {escape(str(self.report))}\n       the dashboards in one page, as the last run has left them",
+            highlight=False,
+            soft_wrap=True,
+        )
         console.print(
             "\nNext:  [bold]make dev[/]      the graph, its days and its data on http://localhost:3000\n"
             "       [bold]oms status[/]    what is there, what is missing\n"
@@ -113,7 +122,12 @@ def run_demo(settings: Settings, orders_per_day: int, step: Callable[[Progress],
                 raise OmsError(report.error)
             reports.append(report)
     warehouse = make_warehouse(settings)
-    return DemoOutcome(reports, warehouse.read(HEADLINES), warehouse.read(RATES.format(today=today(settings)))[0])
+    return DemoOutcome(
+        reports,
+        warehouse.read(HEADLINES),
+        warehouse.read(RATES.format(today=today(settings)))[0],
+        settings.report_file,
+    )
 
 
 def reports_table(reports: Sequence[Any]) -> Table:

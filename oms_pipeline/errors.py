@@ -57,6 +57,10 @@ class TransformError(OmsError):
     """A dbt model or test failed; nothing was changed."""
 
 
+class DashboardError(OmsError):
+    """A dashboard's file is wrong, or what it asks of the warehouse cannot be answered."""
+
+
 class MailError(OmsError):
     """The mail server refused a mail; it will again until something is changed."""
 

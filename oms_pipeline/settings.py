@@ -174,6 +174,11 @@ class Settings:
         return self.home / "sample"
 
     @property
+    def report_file(self) -> Path:
+        """The local report: every dashboard in one page."""
+        return self.home / "report.html"
+
+    @property
     def dbt_dir(self) -> Path:
         """Folder of dbt's target and logs; of each profile its own, since dbt parses a project for one warehouse."""
         return self.home / "dbt" / self.profile

@@ -13,4 +13,17 @@ create transient schema if not exists {{ database }}.staging
     comment = 'The window being loaded';
 create schema if not exists {{ database }}.intermediate comment = 'Every row as last seen, and what the marts share';
 create schema if not exists {{ database }}.marts comment = 'Facts, dimensions and aggregates to report from';
-create schema if not exists {{ database }}.ops comment = 'What the pipeline itself costs';
+create schema if not exists {{ database }}.ops comment = 'What the pipeline itself does and costs';
+
+-- What each run did, one row per run and layer; instants in UTC.
+create table if not exists {{ database }}.ops.pipeline_runs (
+    run_id varchar not null,
+    job varchar not null,
+    first_day date not null,
+    last_day date not null,
+    layer varchar not null,
+    row_count bigint not null,
+    seconds double not null,
+    started_at timestamp_ntz not null,
+    finished_at timestamp_ntz not null
+);

@@ -1,4 +1,4 @@
--- The user dashboards log in as: a service with a key pair, which sees the marts and nothing else.
+-- The user dashboards log in as: a service with a key pair, which sees the marts and what each run did, and nothing else.
 use role {{ admin_role }};
 
 create user if not exists oms_dashboards_user type = service comment = 'OMS Pipeline: dashboards';

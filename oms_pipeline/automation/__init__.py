@@ -10,7 +10,9 @@ from oms_pipeline.automation.jobs import (
     schedules,
     weekly_full_check,
 )
-from oms_pipeline.automation.launch import LayerReport, RunReport, run_job
+from oms_pipeline.automation.launch import RunReport, run_job
+from oms_pipeline.automation.runs import pipeline_runs
+from oms_pipeline.automation.summary import LayerReport
 
 __all__ = [
     "DAILY_JOB",
@@ -20,6 +22,7 @@ __all__ = [
     "LayerReport",
     "RunReport",
     "jobs",
+    "pipeline_runs",
     "run_job",
     "schedules",
     "warehouse_cost",

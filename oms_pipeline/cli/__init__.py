@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from oms_pipeline.cli import alerts, pipeline, sample, snowflake
+from oms_pipeline.cli import alerts, dashboards, pipeline, sample, snowflake
 
 GARBAGE_THRESHOLD: Final = 50_000
 
@@ -70,6 +70,7 @@ for command in (
     pipeline.status,
     pipeline.check,
     pipeline.dev,
+    dashboards.report,
     snowflake.cost,
     alerts.group,
     snowflake.group,

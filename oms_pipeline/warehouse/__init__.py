@@ -2,22 +2,30 @@
 
 from oms_pipeline.warehouse.base import (
     LAYERS,
+    PIPELINE_RUNS,
+    PIPELINE_RUNS_COLUMNS,
+    LayerRun,
     Purpose,
     RegisteredDay,
     RelationFacts,
     Shown,
     Warehouse,
     WarehouseSession,
+    record_run_sql,
 )
 from oms_pipeline.warehouse.duckdb import DuckDBWarehouse
 
 __all__ = [
     "LAYERS",
+    "PIPELINE_RUNS",
+    "PIPELINE_RUNS_COLUMNS",
     "DuckDBWarehouse",
+    "LayerRun",
     "Purpose",
     "RegisteredDay",
     "RelationFacts",
     "Shown",
     "Warehouse",
     "WarehouseSession",
+    "record_run_sql",
 ]

@@ -1,7 +1,7 @@
 """What the pipeline asks of a warehouse, and nothing more. One file implements it for each profile."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +13,20 @@ from oms_pipeline.contract import Table
 from oms_pipeline.raw import Manifest
 
 LAYERS = ("external", "staging", "intermediate", "marts")
+PIPELINE_RUNS = "ops.pipeline_runs"
+"""What each run did, for whoever looks at the pipeline itself: one row per run and layer."""
+PIPELINE_RUNS_COLUMNS = {
+    "run_id": "varchar",
+    "job": "varchar",
+    "first_day": "date",
+    "last_day": "date",
+    "layer": "varchar",
+    "row_count": "bigint",
+    "seconds": "double",
+    "started_at": "timestamp",
+    "finished_at": "timestamp",
+}
+"""Its columns and types, none of them null; instants in UTC."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,49 @@ class RelationFacts:
     preview: pa.Table
 
 
+@dataclass(frozen=True)
+class LayerRun:
+    """What a run did in one layer; a row of `PIPELINE_RUNS` beside the run itself.
+
+    Attributes:
+        layer: `raw`, `external`, `staging`, `intermediate` or `marts`.
+        rows: Rows of its tables.
+        seconds: Time spent on it.
+    """
+
+    layer: str
+    rows: int
+    seconds: float
+
+
+def record_run_sql(
+    run_id: str, job: str, window: Window, started_at: dt.datetime, finished_at: dt.datetime, layers: Sequence[LayerRun]
+) -> str:
+    """One INSERT into `PIPELINE_RUNS`; a layer that the run has recorded already stays as it is.
+
+    Args:
+        run_id: Dagster's name of the run.
+        job: The job's name.
+        window: Its days.
+        started_at: When it began, UTC.
+        finished_at: When the layers were done, UTC.
+        layers: What it did, at least one.
+    """
+    began, ended = (at.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S") for at in (started_at, finished_at))
+    rows = "\n    union all ".join(
+        f"select '{run_id}' as run_id, '{job}' as job, date '{window.first}' as first_day, "
+        f"date '{window.last}' as last_day, '{done.layer}' as layer, {done.rows} as row_count, "
+        f"cast({done.seconds:.3f} as double) as seconds, timestamp '{began}' as started_at, "
+        f"timestamp '{ended}' as finished_at"
+        for done in layers
+    )
+    columns = ", ".join(PIPELINE_RUNS_COLUMNS)
+    return (
+        f"insert into {PIPELINE_RUNS} ({columns})\nselect {columns} from (\n    {rows}\n) as done\n"
+        f"where layer not in (select layer from {PIPELINE_RUNS} where run_id = '{run_id}')"
+    )
+
+
 class WarehouseSession(Protocol):
     """The open warehouse. Inside `transaction` no other run writes to it; a file is held from the start."""
 
@@ -94,9 +151,12 @@ class WarehouseSession(Protocol):
     def query(self, sql: str) -> pa.Table:
         """Runs one SELECT."""
 
+    def execute(self, sql: str) -> None:
+        """Runs one statement of another kind, whose answer is of no interest."""
+
 
 class Warehouse(Protocol):
-    """A place with the schemas `external`, `staging`, `intermediate` and `marts`."""
+    """A place with the schemas `external`, `staging`, `intermediate`, `marts` and `ops`."""
 
     @property
     def kind(self) -> str:
@@ -125,6 +185,13 @@ class Warehouse(Protocol):
 
     def read(self, sql: str) -> list[dict[str, Any]]:
         """Rows of one SELECT, without holding the warehouse; empty where its tables do not exist yet."""
+
+    def reading(self, purpose: Purpose) -> AbstractContextManager[Callable[[str], pa.Table]]:
+        """What runs one SELECT after another, without holding the warehouse; names in lower case.
+
+        Raises:
+            WarehouseError: It cannot be reached, or one of them fails.
+        """
 
     def registered_days(self, contract: Mapping[str, Table]) -> dict[dt.date, int]:
         """Day → rows in its registered files, without holding the warehouse."""

@@ -5,7 +5,7 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,15 @@ from oms_pipeline.errors import WarehouseError
 from oms_pipeline.presentation import PREVIEW_ROWS
 from oms_pipeline.raw import Manifest, RawZone
 from oms_pipeline.warehouse import dbt_duckdb
-from oms_pipeline.warehouse.base import LAYERS, Purpose, RegisteredDay, RelationFacts, Shown
+from oms_pipeline.warehouse.base import (
+    LAYERS,
+    PIPELINE_RUNS,
+    PIPELINE_RUNS_COLUMNS,
+    Purpose,
+    RegisteredDay,
+    RelationFacts,
+    Shown,
+)
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +47,10 @@ create table if not exists external.registered_files (
     registered_at timestamptz not null
 )
 """
+_MAKE_PIPELINE_RUNS: Final = (
+    f"create table if not exists {PIPELINE_RUNS} ("
+    f"{', '.join(f'{name} {kind} not null' for name, kind in PIPELINE_RUNS_COLUMNS.items())})"
+)
 
 
 @dataclass(frozen=True)
@@ -65,9 +77,10 @@ class DuckDBWarehouse:
             WarehouseError: Another process keeps it for longer than `lock_timeout`, or the file cannot be opened.
         """
         with self._connect(str(purpose), read_only=False) as connection:
-            for schema in LAYERS:
+            for schema in (*LAYERS, "ops"):
                 connection.execute(f"create schema if not exists {schema}")
             connection.execute(REGISTERED_FILES)
+            connection.execute(_MAKE_PIPELINE_RUNS)
             yield DuckDBSession(self, connection)
 
     def check(self) -> str:
@@ -84,6 +97,21 @@ class DuckDBWarehouse:
                 return _rows(connection.sql(sql).to_arrow_table())
             except duckdb.CatalogException:
                 return []
+
+    @contextmanager
+    def reading(self, purpose: Purpose) -> Iterator[Callable[[str], pa.Table]]:
+        """One read-only connection; waits as `open` does where another process writes."""
+        if not self.path.exists():
+            raise WarehouseError(f"There is no warehouse {self.path} yet. Load a day first: oms run --day D")
+
+        def query(sql: str) -> pa.Table:
+            try:
+                return connection.sql(sql).to_arrow_table()
+            except duckdb.Error as error:
+                raise WarehouseError(f"DuckDB says: {str(error).splitlines()[0]}") from error
+
+        with self._connect(str(purpose), read_only=True) as connection:
+            yield query
 
     def registered_days(self, contract: Mapping[str, Table]) -> dict[dt.date, int]:
         """Day → rows in its registered files, of any table."""
@@ -245,6 +273,10 @@ class DuckDBSession:
     def query(self, sql: str) -> pa.Table:
         """Runs one SELECT."""
         return self._connection.sql(sql).to_arrow_table()
+
+    def execute(self, sql: str) -> None:
+        """Runs one statement of another kind, whose answer is of no interest."""
+        self._connection.execute(sql)
 
     def _fetch(self, sql: str) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = self._connection.execute(sql).fetchall()

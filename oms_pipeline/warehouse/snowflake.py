@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
@@ -82,6 +82,12 @@ class SnowflakeWarehouse:
                 if error.errno == _DOES_NOT_EXIST:
                     return []
                 raise
+
+    @contextmanager
+    def reading(self, purpose: Purpose) -> Iterator[Callable[[str], pa.Table]]:
+        """One login; what is asked is tagged with the purpose."""
+        with connect(self.login) as connection:
+            yield SnowflakeSession(self, connection, purpose).query
 
     def layer_rows(self) -> dict[str, int]:
         """Layer → rows in its tables, from the metadata that Snowflake keeps."""

@@ -224,14 +224,15 @@ def test_the_described_columns_are_the_columns_that_are_built(tmp_path: Path, db
 
 
 def test_every_asset_is_in_the_pages_on_layers_contract_and_marts_and_in_the_picture() -> None:
-    contract, layers, marts = (
-        quoted_in(text_of(DOCS / "concepts" / page)) for page in ("contract.md", "layers.md", "marts.md")
+    contract, layers, marts, dashboards = (
+        {name.rpartition("/")[2] for name in quoted_in(text_of(DOCS / "concepts" / page))}
+        for page in ("contract.md", "layers.md", "marts.md", "dashboards.md")
     )
     picture = set(re.findall(r"\w+", text_of(DOCS / "graph.svg")))
     for key in defs.resolve_all_asset_keys():
         layer, name = key.path
         table = name.removeprefix("stg_oms__")
-        known = {"intermediate": layers, "marts": marts}.get(layer, contract)
+        known = {"intermediate": layers, "marts": marts, "ops": layers, "dashboards": dashboards}.get(layer, contract)
         assert table in known, f"{layer}/{name} is in no page"
         assert table in picture, f"{layer}/{name} is not in the picture"
         assert f"`{layer}`" in text_of(DOCS / "concepts" / "layers.md")

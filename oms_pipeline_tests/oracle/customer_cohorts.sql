@@ -78,8 +78,14 @@ months as (
         )::integer as months_since_first,
         currency,
         count(distinct customer_id) as active_customers,
+        count(distinct case when currency = counted_under then customer_id end) as retained_customers,
         sum(net_sales) as net_sales
     from activity
+    left join (
+        select customer_id, month, min(currency) as counted_under
+        from order_activity
+        group by customer_id, month
+    ) as once using (customer_id, month)
     group by 1, 2, 3
 ),
 
@@ -100,6 +106,7 @@ select
     currency,
     cohort_customers,
     active_customers,
+    retained_customers,
     round(active_customers::numeric / cohort_customers, 4)::numeric(9, 4) as retention,
     net_sales::numeric(18, 2) as net_sales,
     cumulative_net_sales::numeric(18, 2) as cumulative_net_sales,

@@ -42,17 +42,31 @@ activity as (
     where is_refunded
 ),
 
-final as (
+dated as (
     select
         customers.cohort_month,
         days.activity_month,
+        activity.active_customer_id,
         activity.currency,
-        count(distinct activity.active_customer_id) as active_customers,
-        cast(coalesce(sum(activity.net_sales), 0) as decimal(18, 2)) as net_sales
+        activity.net_sales,
+        min(case when activity.active_customer_id is not null then activity.currency end) over (
+            partition by activity.customer_id, days.activity_month
+        ) as first_currency
     from activity
     inner join days on activity.business_day = days.date_day
     inner join customers on activity.customer_id = customers.customer_id
-    group by customers.cohort_month, days.activity_month, activity.currency
+),
+
+final as (
+    select
+        cohort_month,
+        activity_month,
+        currency,
+        count(distinct active_customer_id) as active_customers,
+        count(distinct case when currency = first_currency then active_customer_id end) as retained_customers,
+        cast(coalesce(sum(net_sales), 0) as decimal(18, 2)) as net_sales
+    from dated
+    group by cohort_month, activity_month, currency
 )
 
 select * from final

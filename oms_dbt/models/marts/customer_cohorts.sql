@@ -33,6 +33,7 @@ final as (
         currency,
         cast(cohort_customers as bigint) as cohort_customers,
         cast(active_customers as bigint) as active_customers,
+        cast(retained_customers as bigint) as retained_customers,
         {{ ratio('active_customers', 'cohort_customers', 9, 4) }} as retention,
         cast(net_sales as decimal(18, 2)) as net_sales,
         cast(cumulative_net_sales as decimal(18, 2)) as cumulative_net_sales,

@@ -1,0 +1,324 @@
+"""Every card's figures, over the marts that a pipeline has built, are those of other SQL over the source.
+
+The rows behind the cards are written a second time here, over the oracle's marts, which PostgreSQL computes from the
+OMS tables alone, and where there is one, by another way to the same number. Python adds them up exactly.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any, Final
+
+import duckdb
+import pytest
+
+from oms_pipeline.dashboards import Card, Chart, Filter, Format, headlines, load_dashboards
+from oms_pipeline.dashboards.data import columns_of, encoded, read_rows, read_scope
+from oms_pipeline.warehouse import Purpose
+from oms_pipeline_tests.graph.pipeline import Pipeline
+from oms_pipeline_tests.graph.replay import Replay
+from oms_pipeline_tests.oracle import GRAIN, expected
+from oms_pipeline_tests.source.real_oms import SCHEMA
+
+STORES: Final = "join dim_stores as s on s.store_id = x.store_id"
+LAST_DAY: Final = "(select max(business_day) from fct_inventory_daily)"
+
+# An order's amounts on the day it was placed, refunds on the day of the refund: the way round by single orders.
+BOOKED: Final = """
+    select business_day, store_id, currency, 1 as orders, is_cancelled::int as cancelled_orders, gmv,
+        gmv - cancelled_value - discounts as kept_value, discounts, 0 as returns_value, shipping_charged as shipping
+    from fct_orders
+    union all
+    select business_day, store_id, currency, 0, 0, 0, 0, 0, coalesce(refund_amount, 0), 0
+    from fct_returns where is_refunded
+    union all
+    select p.business_day, p.store_id, p.currency, 0, 0, 0, 0, 0, 0, p.captured_amount
+    from fct_payments as p join fct_orders as o using (order_id)
+    where p.kind = 'refund' and not p.is_return_refund and not o.is_cancelled
+"""
+FIRST_DAYS: Final = """
+    select customer_id, min(business_day) as first_day, date_trunc('month', min(business_day))::date as cohort_month
+    from fct_orders where not is_cancelled and customer_id is not null group by customer_id
+"""
+MONTHS: Final = "datediff('month', f.cohort_month, x.business_day)"
+
+ROWS: Final[Mapping[str, str]] = {
+    "sales.sales": f"""
+        select x.*, s.store_name as store, s.channel, orders - cancelled_orders as kept_orders,
+            kept_value - returns_value as net_sales, kept_value - returns_value + shipping as net_revenue
+        from ({BOOKED}) as x {STORES}
+    """,
+    "sales.lines": f"""
+        select x.*, s.store_name as store, s.channel, p.category
+        from fct_order_lines as x {STORES} join dim_products as p using (product_id)
+    """,
+    "sales.payments": f"""
+        select x.*, s.store_name as store, s.channel, 1 as orders
+        from payment_reconciliation as x {STORES} where difference <> 0 or refunded > charged
+    """,
+    "fulfilment.fulfilment": f"""
+        select x.*, s.store_name as store, s.channel from (
+            select due_day as business_day, store_id, units_ordered, units_shipped_on_time,
+                0 as shipments_due, 0 as shipments_on_time, 0 as shipments_late, 0 as units_shipped
+            from fct_orders where due_day is not null
+            union all
+            select due_day, store_id, 0, 0, 1, is_on_time::int, (not is_on_time)::int, 0
+            from fct_shipments where is_due
+            union all
+            select business_day, store_id, 0, 0, 0, 0, 0, units
+            from fct_shipments where business_day is not null and status <> 'cancelled'
+        ) as x {STORES}
+        where business_day <= {LAST_DAY}
+    """,
+    "fulfilment.deliveries": f"""
+        select x.*, s.store_name as store, s.channel, 1 as delivered, x.is_delivered_on_time::int as delivered_on_time
+        from fct_shipments as x {STORES} where x.delivered_at is not null and x.promised_delivery_on is not null
+    """,
+    "customers.orders": f"""
+        select x.*, s.store_name as store, s.channel, 1 as orders,
+            case when x.customer_id is null then 'Guests'
+                when x.business_day > f.first_day then 'Returning customers' else 'New customers' end as buyers
+        from fct_orders as x {STORES} left join ({FIRST_DAYS}) as f using (customer_id) where x.status <> 'cancelled'
+    """,
+    "customers.retention": f"""
+        select f.cohort_month, {MONTHS} as months_since_first, count(distinct x.customer_id) as retained_customers,
+            (select count(*) from ({FIRST_DAYS}) as g where g.cohort_month = f.cohort_month) as cohort_customers
+        from fct_orders as x join ({FIRST_DAYS}) as f using (customer_id) where not x.is_cancelled group by all
+    """,
+    "customers.lifetime": f"""
+        with spent as (
+            select f.cohort_month, {MONTHS} as months, x.currency, sum(x.net_sales) as net_sales from (
+                select customer_id, business_day, currency, gmv - cancelled_value - discounts as net_sales
+                from fct_orders where not is_cancelled
+                union all
+                select o.customer_id, r.business_day, r.currency, -coalesce(r.refund_amount, 0)
+                from fct_returns as r join fct_orders as o using (order_id) where r.is_refunded
+            ) as x join ({FIRST_DAYS}) as f using (customer_id) group by all
+        )
+        select here.cohort_month, here.months as months_since_first, here.currency,
+            (select count(*) from ({FIRST_DAYS}) as g where g.cohort_month = here.cohort_month) as cohort_customers,
+            (select sum(net_sales) from spent as b where b.cohort_month = here.cohort_month
+                and b.currency = here.currency and b.months <= here.months) as cumulative_net_sales
+        from spent as here where months >= 0
+    """,
+    "customers.cohorts": f"select cohort_month, count(*) as cohort_customers from ({FIRST_DAYS}) group by all",
+    "returns.refunds": f"""
+        select x.*, s.store_name as store, s.channel, coalesce(p.category, 'Line deleted since') as category,
+            if(x.restocked, x.quantity, 0) as restocked_quantity
+        from (select * replace (coalesce(refund_amount, 0) as refund_amount) from fct_returns) as x {STORES}
+        left join dim_products as p using (product_id) where x.status = 'refunded'
+    """,
+    "returns.shipped": f"""
+        select x.*, s.store_name as store, s.channel, units_shipped, units_returned
+        from fulfilment_daily as x {STORES} where business_day <= {LAST_DAY}
+    """,
+    "inventory.stock": f"""
+        select x.on_hand, x.reserved, x.on_hand - x.reserved as available, x.net_units_28d,
+            (x.on_hand - x.reserved) * 28 as available_28_days, s.store_name as store, s.channel, p.category, p.currency,
+            (x.on_hand - x.reserved < x.reorder_point)::int as below_reorder_point,
+            (x.on_hand <= x.reserved)::int as out_of_stock, (x.on_hand * p.unit_cost)::decimal(18, 2) as stock_value
+        from fct_inventory_daily as x {STORES} join dim_products as p using (product_id)
+    """,
+    "inventory.reorder": f"""
+        select s.store_name as store, s.channel, p.product_name as product, p.sku, x.available, x.reorder_point,
+            x.reorder_point - x.available as short, x.available * 28 as available_28_days, x.net_units_28d
+        from fct_inventory_daily as x {STORES} join dim_products as p using (product_id)
+        where x.available < x.reorder_point and p.discontinued_at is null and p.deleted_at is null
+    """,
+}  # fmt: skip
+
+CARDS: Final = [
+    pytest.param(f"{dashboard.name}.{card.dataset.name}", card, id=f"{dashboard.name}-{card.name}")
+    for dashboard in load_dashboards()
+    for card in dashboard.cards
+    if dashboard.name != "pipeline_health"
+]
+
+Figures = dict[tuple[Any, ...], list[Fraction | None]]
+
+
+@pytest.fixture(scope="module")
+def last_day(replay: Replay) -> dt.date:
+    return replay.pipeline.zone.days()[-1]
+
+
+@pytest.fixture(scope="module")
+def rows(replay: Replay, last_day: dt.date) -> dict[str, list[dict[str, Any]]]:
+    """Data set → its rows, from the source."""
+    with duckdb.connect() as connection:
+        for mart in GRAIN:
+            connection.register("rows", expected(replay.pipeline.oms.dsn, mart, SCHEMA, last_day))
+            connection.execute(f"create table {mart} as from rows")
+        return {name: connection.sql(sql).to_arrow_table().to_pylist() for name, sql in ROWS.items()}
+
+
+@pytest.fixture(scope="module")
+def query(replay: Replay) -> Iterator[Any]:
+    with replay.pipeline.warehouse.reading(Purpose("test")) as query:
+        yield query
+
+
+def added_up(card: Card, rows: list[dict[str, Any]], chosen: Mapping[str, Any]) -> Figures:
+    """The card's figures by group, of the rows that the choice lets through, exactly."""
+    figures: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        if all(
+            card.dataset.filters[name] is None or lets(row[card.dataset.filters[name]]) for name, lets in chosen.items()
+        ):
+            figures.setdefault(tuple(row[column] for column in card.group_by), []).append(row)
+    if not card.group_by:
+        figures.setdefault((), [])
+
+    def total(group: list[dict[str, Any]], column: str) -> Fraction | None:
+        values = [Fraction(row[column]) for row in group if row[column] is not None]
+        return sum(values, Fraction()) if values else None
+
+    def figure(group: list[dict[str, Any]], numerator: str, denominator: str | None) -> Fraction | None:
+        top = total(group, numerator)
+        if denominator is None or top is None:
+            return top
+        over = total(group, denominator)
+        return top / over if over else None
+
+    return {key: [figure(group, m.numerator, m.denominator) for m in card.measures] for key, group in figures.items()}
+
+
+def assert_same(card: Card, found: Figures, wanted: Figures) -> None:
+    """Sums to the last digit; a quotient, which DuckDB computes as a double, to twelve."""
+    assert found.keys() == wanted.keys()
+    for key, figures in wanted.items():
+        for measure, one, other in zip(card.measures, found[key], figures, strict=True):
+            if measure.denominator is None or one is None or other is None:
+                assert one == other, (key, measure.name)
+            else:
+                assert abs(one - other) <= abs(other) / 10**12, (key, measure.name)
+
+
+def answered(card: Card, query: Any, chosen: Mapping[str, str]) -> list[tuple[tuple[Any, ...], list[Fraction | None]]]:
+    """Groups and figures of the card's own SQL, in its order; `chosen` has a condition per filter."""
+
+    def clause(each: Filter, column: str) -> str:
+        return f"and {column} {chosen[each.name]}" if each.name in chosen else ""
+
+    return [
+        (
+            tuple(row[column] for column in card.group_by),
+            [None if row[m.name] is None else Fraction(row[m.name]) for m in card.measures],
+        )
+        for row in query(card.sql(clause)).to_pylist()
+    ]
+
+
+@pytest.mark.parametrize(("dataset", "card"), CARDS)
+def test_a_cards_figures_are_those_of_the_source(
+    query: Any, rows: dict[str, list[dict[str, Any]]], last_day: dt.date, dataset: str, card: Card
+) -> None:
+    half = last_day - dt.timedelta(days=6)
+    choices: list[tuple[dict[str, str], dict[str, Any]]] = [
+        ({}, {}),
+        (
+            {"period": f">= date '{half}'", "channel": "= 'online'", "currency": "= 'EUR'"},
+            {"period": lambda on: on >= half, "channel": lambda name: name == "online", "currency": lambda code: code == "EUR"},
+        ),
+    ]  # fmt: skip
+    for conditions, lets in choices:
+        wanted = added_up(
+            card, rows[dataset], {name: let for name, let in lets.items() if name in card.dataset.filters}
+        )
+        found = answered(card, query, conditions)
+        if card.limit is not None:
+            assert len(found) == min(card.limit, len(wanted))
+            wanted = {key: wanted[key] for key, _ in found}
+        assert_same(card, dict(found), wanted)
+    assert any(value is not None for figures in added_up(card, rows[dataset], {}).values() for value in figures)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "card"), [card for card in CARDS if card.values[1].chart in (Chart.RANKING, Chart.TABLE)]
+)
+def test_the_largest_come_first(query: Any, rows: dict[str, list[dict[str, Any]]], dataset: str, card: Card) -> None:
+    figures = [values[0] for _, values in answered(card, query, {})]
+    known = [figure for figure in figures if figure is not None]
+    assert known == sorted(known, reverse=True)
+    assert figures[: len(known)] == known
+    everything = [values[0] for values in added_up(card, rows[dataset], {}).values() if values[0] is not None]
+    assert known[:1] == [pytest.approx(max(everything), rel=1e-12)]
+
+
+def test_what_the_page_carries_adds_up_to_every_cards_figures(query: Any, last_day: dt.date) -> None:
+    for dashboard in load_dashboards():
+        read = read_rows(dashboard, query, last_day)
+        for card in dashboard.cards:
+            carried = read[card.dataset.name]
+            added = columns_of(dashboard, card.dataset)[1]
+            columns = encoded(carried, added)["columns"]
+            plain = [
+                {
+                    name: column["distinct"][column["codes"][number]] if "codes" in column
+                    else None if column["values"][number] is None else Fraction(column["values"][number], 10 ** column["scale"])
+                    for name, column in columns.items()
+                }
+                for number in range(carried.table.num_rows)
+            ]  # fmt: skip
+            found = {
+                tuple(map(as_text, key)): values
+                for key, values in answered(card, query, {"period": f"<= date '{last_day}'"})
+            }
+            wanted = {tuple(map(as_text, key)): values for key, values in added_up(card, plain, {}).items()}
+            if card.limit is not None:
+                wanted = {key: wanted[key] for key in found}
+            assert_same(card, found, wanted)
+
+
+def as_text(value: Any) -> Any:
+    if isinstance(value, dt.datetime):
+        return value.isoformat(" ", timespec="seconds")
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def test_the_scope_is_the_newest_day_and_the_currency_of_most_orders(
+    replay: Replay, query: Any, last_day: dt.date
+) -> None:
+    scope = read_scope(query)
+    assert scope.through == last_day
+    with replay.pipeline.oms.connection() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            f"select currency from {SCHEMA}.orders where status <> 'draft' and not is_test group by 1 order by count(*) desc"
+        )
+        assert scope.currency == cursor.fetchone()[0]
+
+
+def test_headlines_compare_a_day_with_the_same_weekday_before(
+    query: Any, rows: dict[str, list[dict[str, Any]]], last_day: dt.date
+) -> None:
+    found = headlines(query, last_day)
+    week_before = last_day - dt.timedelta(days=7)
+    for number in [each for each in found if each.label == "Net sales"]:
+        for value, on in ((number.value, last_day), (number.before, week_before)):
+            of_day = [r for r in rows["sales.sales"] if r["business_day"] == on and r["currency"] == number.currency]
+            assert value == (sum(row["net_sales"] for row in of_day) if of_day else None)
+    assert {each.currency for each in found if each.format is Format.MONEY} == {"EUR", "GBP", "JPY", "USD"}
+    (orders,) = [each for each in found if each.label == "Orders"]
+    assert orders.value == sum(row["orders"] for row in rows["sales.sales"] if row["business_day"] == last_day)
+
+
+def test_each_run_records_its_layers_once(pipeline: Pipeline) -> None:
+    pipeline.simulate()
+    day = pipeline.zone.days()[-1] + dt.timedelta(days=1)
+    report = pipeline.run(pipeline.window(day))
+    assert report.error is None
+    sql = "select * from ops.pipeline_runs where last_day = date '{}' order by seconds"
+    with pipeline.warehouse.reading(Purpose("test")) as ask:
+        recorded = ask(sql.format(day)).to_pylist()
+    assert {row["layer"]: row["row_count"] for row in recorded} == {
+        layer: done.rows for layer, done in report.layers.items() if layer not in ("ops", "dashboards")
+    }
+    for row in recorded:
+        assert (row["run_id"], row["job"], row["first_day"]) == (report.run_id, "daily_oms", day)
+        assert row["seconds"] == pytest.approx(report.layers[row["layer"]].seconds, abs=0.001)
+        assert row["started_at"] <= row["finished_at"] <= dt.datetime.now(dt.UTC).replace(tzinfo=None)
+
+    # A step that is tried again, or an asset materialised on its own, adds nothing.
+    assert pipeline.run_assets(day, ["ops", "pipeline_runs"]).success
+    with pipeline.warehouse.reading(Purpose("test")) as ask:
+        assert ask(sql.format(day)).to_pylist() == recorded
