@@ -29,6 +29,5 @@ from snowflake.account_usage.warehouse_metering_history
 where warehouse_name in ({{ warehouse_text }}, 'OMS_DASHBOARDS')
 group by all;
 
-grant usage on schema {{ database }}.ops to role {{ transformer }};
 grant select on view {{ database }}.ops.query_credits to role {{ transformer }};
 grant select on view {{ database }}.ops.warehouse_credits to role {{ transformer }};

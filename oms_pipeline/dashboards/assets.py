@@ -56,6 +56,7 @@ def dashboard_assets(settings: Settings) -> dg.AssetsDefinition:
             yield dg.MaterializeResult(
                 asset_key=_key(dashboard),
                 metadata={
+                    "window": str(window),
                     "cards": len(dashboard.cards),
                     "dagster/row_count": written.rows[dashboard.name],
                     "report": dg.MetadataValue.path(str(written.path)),
@@ -66,6 +67,7 @@ def dashboard_assets(settings: Settings) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(
             asset_key=REPORT_KEY,
             metadata={
+                "window": str(window),
                 "report": dg.MetadataValue.path(str(written.path)),
                 "data_up_to": str(written.scope.through),
                 "bytes": written.bytes,
@@ -85,6 +87,7 @@ def _spec(dashboard: Dashboard) -> dg.AssetSpec:
         description=f"{dashboard.question}\n\n{cards}",
         group_name=GROUP,
         owners=[OWNER],
+        kinds={"html"},
         metadata={
             "dagster/code_references": dg.CodeReferencesMetadataValue(
                 code_references=[

@@ -15,6 +15,7 @@ from oms_pipeline.dashboards.definition import Card, Filter, Format, load_dashbo
 DAYS: Final = 28
 WIDTH: Final = 600
 HEIGHT: Final = 200
+_CODE: Final = re.compile(r"[a-z]+(_[a-z]+)*")
 _NO_MINOR_UNIT: Final = re.compile("BIF|CLP|DJF|GNF|ISK|JPY|KMF|KRW|PYG|RWF|UGX|UYI|VND|VUV|XAF|XOF|XPF")
 """Currencies without cents, by ISO 4217."""
 
@@ -184,12 +185,12 @@ def _drawn(query: Query, day: dt.date, cards: Sequence[Card]) -> Iterator[tuple[
 def _points(card: Card, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows as a specification draws them: one per group and measure."""
     second = card.dimensions[1] if len(card.dimensions) > 1 else None
-    series = sorted({str(row[second]) for row in rows}) if second else [measure.label for measure in card.measures]
+    series = sorted({_named(row[second]) for row in rows}) if second else [measure.label for measure in card.measures]
     points = []
     for row in rows:
         for number, measure in enumerate(card.measures):
             if row[measure.name] is not None:
-                name = str(row[second]) if second else measure.label
+                name = _named(row[second]) if second else measure.label
                 points.append(
                     {
                         "x": str(row[card.dimensions[0]]),
@@ -199,6 +200,12 @@ def _points(card: Card, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
                     }
                 )
     return points
+
+
+def _named(value: Any) -> str:
+    """A code of the OMS, such as `in_store`, as people read it; anything else as it is."""
+    text = str(value)
+    return text.replace("_", " ").capitalize() if _CODE.fullmatch(text) else text
 
 
 def _digest_cards() -> list[Card]:

@@ -23,7 +23,7 @@
   const month = (text) => part({ month: "short", year: "numeric" }, text);
   const shortDay = (text) => `${Number(text.slice(8, 10))} ${month(text)}`;
   const longDay = (text) => `${part({ weekday: "short" }, text)}, ${shortDay(text)}`;
-  const titled = (column) => (column.length < 4 ? column.toUpperCase() : (column.charAt(0).toUpperCase() + column.slice(1)).replaceAll("_", " "));
+  const titled = (column) => (column.charAt(0).toUpperCase() + column.slice(1)).replaceAll("_", " ").replace(/^Sku$/, "SKU");
 
   // ---------------------------------------------------------------- numbers as people read them
   const plain = (digits) => new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });

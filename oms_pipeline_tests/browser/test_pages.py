@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from oms_pipeline.contract import load_contract
+from oms_pipeline.dashboards import load_dashboards
 from oms_pipeline.settings import PROJECT_DIR
 from oms_pipeline_tests.browser.pages import Pages
 from oms_pipeline_tests.browser.site import Site
@@ -18,6 +19,8 @@ ASSETS = {
     "raw": set(load_contract()),
     "external": set(load_contract()),
     **{layer: {path.stem for path in (MODELS / layer).glob("*.sql")} for layer in ("staging", "intermediate", "marts")},
+    "ops": {"pipeline_runs"},
+    "dashboards": {"report", *(dashboard.name for dashboard in load_dashboards())},
 }
 
 

@@ -9,6 +9,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from oms_pipeline.automation import DAILY_JOB, REBUILD_JOB, WEEKLY_JOB
 from oms_pipeline.calendar import partitions_def
 from oms_pipeline.contract import load_contract
+from oms_pipeline.dashboards import load_dashboards
 from oms_pipeline.definitions import build_definitions
 from oms_pipeline.settings import read_settings
 from oms_pipeline.transform import DBT_PROJECT_DIR
@@ -49,7 +50,7 @@ def test_every_mart_is_an_asset_and_every_model_lies_in_the_folder_of_its_layer(
     assert {key[1] for key in specs if key[0] == "marts"} == set(GRAIN)
     models = {(path.parent.name, path.stem) for path in (DBT_PROJECT_DIR / "models").rglob("*.sql")}
     assert models == {key for key in specs if key[0] in ("staging", "intermediate", "marts")}
-    assert {key[0] for key in specs} == {"raw", *LAYERS}
+    assert {key[0] for key in specs} == {"raw", *LAYERS, "ops", "dashboards"}
 
 
 def test_every_asset_says_what_it_is_whose_it_is_and_what_it_is_made_of(
@@ -60,9 +61,16 @@ def test_every_asset_says_what_it_is_whose_it_is_and_what_it_is_made_of(
         assert len(key) == 2
         assert spec.description, key
         assert spec.owners == ["team:data"], key
-        expected = {"raw": {"postgres", "parquet"}, "external": {"duckdb", "parquet"}}.get(key[0], {"duckdb", "dbt"})
+        expected = {
+            "raw": {"postgres", "parquet"},
+            "external": {"duckdb", "parquet"},
+            "ops": {"duckdb"},
+            "dashboards": {"html"},
+        }.get(key[0], {"duckdb", "dbt"})
         assert spec.kinds == expected, key
         assert spec.metadata["dagster/code_references"].code_references, key
+        if key[0] == "dashboards":  # no table
+            continue
         columns = spec.metadata["dagster/column_schema"].columns
         assert columns, key
         assert [column.name for column in columns if not column.description] == [], key
@@ -77,6 +85,21 @@ def test_raw_and_external_assets_have_the_contracts_columns(specs: dict[tuple[st
             assert [(column.name, column.type, column.description) for column in columns] == [
                 (column.name, column.data_type, column.description) for column in table.columns
             ]
+
+
+def test_a_dashboard_is_downstream_of_exactly_what_its_cards_read_and_the_report_of_all_dashboards(
+    specs: dict[tuple[str, ...], dg.AssetSpec],
+) -> None:
+    def upstream(*key: str) -> set[str]:
+        return {".".join(dep.asset_key.path) for dep in specs[key].deps}
+
+    dashboards = load_dashboards()
+    for dashboard in dashboards:
+        assert upstream("dashboards", dashboard.name) == set(dashboard.relations)
+        files = specs["dashboards", dashboard.name].metadata["dagster/code_references"].code_references
+        assert str(dashboard.path) in {getattr(file, "file_path", "") for file in files}
+    assert upstream("dashboards", "report") == {f"dashboards.{dashboard.name}" for dashboard in dashboards}
+    assert upstream("ops", "pipeline_runs") == {f"marts.{mart}" for mart in GRAIN}
 
 
 def test_every_asset_has_the_calendars_partitions_and_a_range_of_them_is_one_run(definitions: dg.Definitions) -> None:
@@ -131,8 +154,8 @@ def test_the_jobs_select_what_they_are_for(definitions: dg.Definitions) -> None:
     def layers(job: str) -> set[str]:
         return {key.path[0] for key in definitions.resolve_job_def(job).asset_layer.executable_asset_keys}
 
-    assert layers(DAILY_JOB) == {"raw", *LAYERS}
-    assert layers(REBUILD_JOB) == {"staging", "intermediate", "marts"}
+    assert layers(DAILY_JOB) == {"raw", *LAYERS, "ops", "dashboards"}
+    assert layers(REBUILD_JOB) == {"staging", "intermediate", "marts", "ops", "dashboards"}
     weekly = definitions.resolve_schedule_def("weekly_full_check_schedule")
     assert (weekly.job_name, weekly.cron_schedule, weekly.execution_timezone) == (
         WEEKLY_JOB,

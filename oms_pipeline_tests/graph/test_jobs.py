@@ -1,8 +1,10 @@
-"""The jobs beside the daily one: the weekly check of all history, and the rebuild."""
+"""The jobs beside the daily one, the weekly check of all history and the rebuild; and what a run records of itself."""
 
+import datetime as dt
 import re
 
 import duckdb
+import pytest
 
 from oms_pipeline.automation import REBUILD_JOB, WEEKLY_JOB
 from oms_pipeline.transform import run_dbt
@@ -67,3 +69,25 @@ def test_every_dbt_unit_test_passes(replay: Replay) -> None:
 
     assert [f"{result.name}: {result.message}" for result in results if not result.succeeded] == []
     assert len(results) == len(pipeline.project.manifest["unit_tests"]) > 10
+
+
+def test_each_run_records_its_layers_once(pipeline: Pipeline) -> None:
+    pipeline.simulate()
+    day = pipeline.zone.days()[-1] + dt.timedelta(days=1)
+    report = pipeline.run(pipeline.window(day))
+    assert report.error is None
+    sql = "select * from ops.pipeline_runs where last_day = date '{}' order by seconds"
+    with pipeline.warehouse.reading(Purpose("test")) as ask:
+        recorded = ask(sql.format(day)).to_pylist()
+    assert {row["layer"]: row["row_count"] for row in recorded} == {
+        layer: done.rows for layer, done in report.layers.items() if layer not in ("ops", "dashboards")
+    }
+    for row in recorded:
+        assert (row["run_id"], row["job"], row["first_day"]) == (report.run_id, "daily_oms", day)
+        assert row["seconds"] == pytest.approx(report.layers[row["layer"]].seconds, abs=0.001)
+        assert row["started_at"] <= row["finished_at"] <= dt.datetime.now(dt.UTC).replace(tzinfo=None)
+
+    # A step that is tried again, or an asset materialised on its own, adds nothing.
+    assert pipeline.run_assets(day, ["ops", "pipeline_runs"]).success
+    with pipeline.warehouse.reading(Purpose("test")) as ask:
+        assert ask(sql.format(day)).to_pylist() == recorded
