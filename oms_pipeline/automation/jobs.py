@@ -40,8 +40,11 @@ def jobs(settings: Settings, besides: dg.AssetSelection) -> list["UnresolvedAsse
         ),
         dg.define_asset_job(
             REBUILD_JOB,
-            selection=dg.AssetSelection.groups("staging", "intermediate", "marts", "dashboards")
-            | dg.AssetSelection.assets(["ops", "pipeline_runs"]) - besides,
+            selection=(
+                dg.AssetSelection.groups("staging", "intermediate", "marts", "dashboards")
+                | dg.AssetSelection.assets(["ops", "pipeline_runs"])
+            )
+            - besides,
             partitions_def=partitions,
             config={"ops": {name: {"config": values} for name, values in REBUILD_CONFIG.items()}},
             description="Builds every model anew from the raw zone. Its range must span every landed day.",
