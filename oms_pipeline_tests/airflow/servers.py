@@ -296,8 +296,12 @@ class Task:
 
     def clear(self) -> None:
         """Has the task run again, as somebody does in the UI."""
-        one_run = ["--run-id", self.run_id] if self.airflow.version == 3 else []
-        self.airflow.run("tasks", "clear", "--yes", *one_run, self.dag)
+        if self.airflow.version == 3:
+            self.airflow.run("dags", "clear", "--yes", "--run-id", self.run_id, self.dag)
+            return
+        [(date,)] = self.airflow.ask("select execution_date from dag_run where run_id = ?", self.run_id)
+        instant = f"{date}+00:00"
+        self.airflow.run("tasks", "clear", "--yes", "--start-date", instant, "--end-date", instant, self.dag)
 
     def _not_yet(self, states: set[str]) -> bool:
         assert self.state not in states, f"{self.run_id} is {self.state}:\n{self.log}"

@@ -4,7 +4,6 @@ import ast
 import datetime as dt
 import importlib.util
 import sys
-import uuid
 from collections.abc import Mapping
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -13,6 +12,7 @@ from zoneinfo import ZoneInfo
 import graphql
 import pytest
 from dagster_graphql.schema import create_schema
+from graphql.execution.values import get_variable_values
 
 from oms_pipeline.automation import DAILY_JOB
 from oms_pipeline.settings import PROJECT_DIR
@@ -39,6 +39,7 @@ def plugin() -> ModuleType:
 
 
 api: Any = plugin()
+SCHEMA = create_schema().graphql_schema
 JOB = api.Job(DAILY_JOB, "oms_pipeline", "__repository__")
 KEYS = ["2026-03-01", "2026-03-02", "2026-03-03"]
 NOW = 1_800_000_000.0
@@ -73,12 +74,15 @@ def failure(step: str, description: str | None, *messages: str) -> dict[str, Any
 
 
 class Dagster:
-    """Answers as Dagster does, from a list of runs (the newest first) and of the events of the failed one."""
+    """Answers as Dagster does, from a list of runs (the newest first) and of the events of the failed one.
+
+    Each question must be one that Dagster's own schema allows.
+    """
 
     def __init__(self, *runs: dict[str, Any], events: tuple[dict[str, Any], ...] = (), launch: Answers | None = None):
         self.runs = {run["runId"]: run for run in runs}
         self.pages = [events[:1], events[1:]]
-        self.launch = launch or {"__typename": "LaunchRunSuccess"}
+        self.launch = launch or {"__typename": "LaunchRunSuccess", "run": {"runId": "new"}}
         self.launched: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
 
@@ -92,11 +96,16 @@ class Dagster:
             data = {"answer": self.answer(query, variables)}
 
     def answer(self, query: str, variables: dict[str, Any]) -> Answers:
+        assert graphql.validate(SCHEMA, graphql.parse(query)) == []
+        [operation] = graphql.parse(query).definitions
+        assert isinstance(operation, graphql.OperationDefinitionNode)
+        values = get_variable_values(SCHEMA, operation.variable_definitions, variables)
+        assert isinstance(values, dict), values
         if query == api.PARTITIONS:
             assert variables["job"]["pipelineName"] == DAILY_JOB
             return {"__typename": "Pipeline", "partitionKeysOrError": {"partitionKeys": KEYS}}
         if query == api.RUNS:
-            return {"__typename": "Runs", "results": list(self.runs.values())}
+            return {"__typename": "Runs", "results": list(self.runs.values())[:1]}
         if query == api.RUN:
             return self.runs.get(variables["run"], {"__typename": "RunNotFoundError", "message": "No such run"})
         if query == api.EVENTS:
@@ -128,12 +137,6 @@ def test_the_trigger_needs_nothing_that_airflow_does_not_bring(path: Any) -> Non
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
             assert {name.partition(".")[0] for name in names} <= known
-
-
-@pytest.mark.parametrize("query", ["PARTITIONS", "RUNS", "RUN", "EVENTS", "LAUNCH", "CANCEL"])
-def test_dagster_understands_every_query(query: str) -> None:
-    schema = create_schema().graphql_schema
-    assert graphql.validate(schema, graphql.parse(getattr(api, query))) == []
 
 
 # Days
@@ -245,14 +248,6 @@ def test_a_day_is_launched_as_a_partition_and_a_range_as_one_run() -> None:
     ]
 
 
-def test_asking_again_after_a_lost_answer_is_asking_for_the_same_run() -> None:
-    first, again = Dagster(), Dagster(launch={"__typename": "PythonError", "className": "DagsterRunAlreadyExists"})
-    run_id, was_there = attach_or_launch(first)
-    assert not was_there
-    assert attach_or_launch(again, number=2) == (run_id, True)
-    assert str(uuid.UUID(run_id)) == run_id == first.launched[0]["executionMetadata"]["runId"]
-
-
 def test_a_launch_that_dagster_refuses_fails_with_what_it_says() -> None:
     refusal = {"__typename": "RunConfigValidationInvalid", "errors": [{"message": "Missing config"}]}
     with pytest.raises(api.DagsterError, match="does not launch daily_oms for 2026-03-02: Missing config"):
@@ -271,16 +266,14 @@ def test_a_run_that_has_succeeded_is_the_result_of_a_retry_but_not_of_a_cleared_
     assert attach_or_launch(dagster, number=2, first_of_round=1) == ("a", True)
     assert dagster.launched == []
     for number, first_of_round in ((1, 1), (3, 3), (4, 3)):  # the DAG run is new, the task cleared, then retried
-        assert attach_or_launch(dagster, number, first_of_round)[1] is False
-    assert len({launched["executionMetadata"]["runId"] for launched in dagster.launched} - {"a"}) == 1
+        assert attach_or_launch(dagster, number, first_of_round) == ("new", False)
 
 
 @pytest.mark.parametrize("status", ["FAILURE", "CANCELED"])
 def test_after_a_failed_run_a_retry_launches_another(status: str) -> None:
     dagster = Dagster(run("a", status, airflow_round="1", **{"dagster_will_retry": "false"}))
-    run_id, was_there = attach_or_launch(dagster, number=2)
-    assert (len(dagster.launched), was_there) == (1, False)
-    assert run_id != attach_or_launch(Dagster())[0]
+    assert attach_or_launch(dagster, number=2) == ("new", False)
+    assert len(dagster.launched) == 1
 
 
 # Runs
@@ -327,7 +320,7 @@ def test_a_run_that_was_created_and_never_queued_is_given_up_and_replaced() -> N
     assert not look(Dagster(run("a", "NOT_STARTED", age=1.0, ended=None))).ended
     forgotten = Dagster(run("a", "NOT_STARTED", age=api.NEVER_QUEUED_AFTER + 1, ended=None, airflow_round="1"))
     assert "never queued" in look(forgotten).error
-    assert attach_or_launch(forgotten, number=2)[1] is False
+    assert attach_or_launch(forgotten, number=2) == ("new", False)
 
 
 def test_a_run_that_was_deleted_is_an_error() -> None:

@@ -288,14 +288,15 @@ class _Address:
         status = response.status_code
         if status in (401, 403):
             raise DagsterError(f"{self.url} refuses the login ({status}). Correct the connection in Airflow.")
-        if status >= 500 or status in (408, 429):
-            raise _UnreachableError(f"Dagster on {self.url} answers with {status}.")
         try:
             answer = response.json()
         except ValueError:
-            raise DagsterError(f"{self.url} is not Dagster's webserver: it answers with {status}.") from None
-        if answer.get("errors"):
-            raise DagsterError(f"Dagster does not understand the question: {answer['errors'][0]['message']}")
+            answer = None
+        said = "".join(f": {error['message']}" for error in (answer or {}).get("errors", [])[:1])
+        if status >= 500 or status in (408, 429):
+            raise _UnreachableError(f"Dagster on {self.url} answers with {status}{said}.")
+        if said or answer is None:
+            raise DagsterError(f"{self.url} is no Dagster that this operator knows: it answers with {status}{said}.")
         data: dict[str, Any] = answer["data"]
         return data
 

@@ -6,7 +6,6 @@ and its variables, is sent the `data` of the answer, and returns what it has fou
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
@@ -39,7 +38,7 @@ query Partitions($job: PipelineSelector!) {
 }"""
 RUNS: Final = f"""
 query Runs($filter: RunsFilter!) {{
-  answer: runsOrError(filter: $filter) {{
+  answer: runsOrError(filter: $filter, limit: 1) {{
     __typename
     ... on Runs {{ results {{ {_RUN} }} }}
     ... on Error {{ message }}
@@ -77,7 +76,6 @@ mutation Launch($run: ExecutionParams!) {
     __typename
     ... on LaunchRunSuccess { run { runId } }
     ... on RunConfigValidationInvalid { errors { message } }
-    ... on PythonError { className }
     ... on Error { message }
   }
 }"""
@@ -227,37 +225,25 @@ def attach_or_launch(job: Job, days: Days, attempt: Attempt, now: float) -> Conv
     _expect(answer, "Pipeline", f"Dagster does not know job {job.name} in location {job.location}")
     _check(days, answer["answer"]["partitionKeysOrError"]["partitionKeys"], job)
 
-    tags = [{"key": TASK_TAG, "value": attempt.task}]
-    answer = yield RUNS, {"filter": {"pipelineName": job.name, "tags": tags}}
+    asked_by = [{"key": TASK_TAG, "value": attempt.task}]
+    answer = yield RUNS, {"filter": {"pipelineName": job.name, "tags": asked_by}}
     _expect(answer, "Runs", "Dagster does not tell its runs")
-    earlier = answer["answer"]["results"]  # the newest first
+    earlier = answer["answer"]["results"]
     if earlier:
-        sight = yield from look(earlier[0]["runId"], now)
-        if not sight.ended or (sight.status == "SUCCESS" and _same_round(earlier[0], attempt)):
+        newest = earlier[0]
+        sight = yield from look(newest["runId"], now)
+        if not sight.ended or (sight.status == "SUCCESS" and _same_round(newest, attempt)):
             return sight.run_id, True
 
-    # The ID follows from who asks and what was there before: should an answer get lost on its way, asking again is
-    # asking for the same run, and Dagster has it only once.
-    names = [attempt.task, *sorted(run["runId"] for run in earlier)]
-    run_id = str(uuid.uuid5(uuid.NAMESPACE_OID, "\n".join(names)))
-    asked_by = {TASK_TAG: attempt.task, ROUND_TAG: str(attempt.first_of_round)}
-    answer = yield (
-        LAUNCH,
-        {
-            "run": {
-                "selector": job.selector,
-                "runConfigData": {},
-                "executionMetadata": {
-                    "runId": run_id,
-                    "tags": [{"key": key, "value": value} for key, value in {**asked_by, **days.tags}.items()],
-                },
-            }
-        },
-    )
-    if answer["answer"].get("className") == "DagsterRunAlreadyExists":
-        return run_id, True
+    tags = {TASK_TAG: attempt.task, ROUND_TAG: str(attempt.first_of_round), **days.tags}
+    launch = {
+        "selector": job.selector,
+        "runConfigData": {},
+        "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
+    }
+    answer = yield LAUNCH, {"run": launch}
     _expect(answer, "LaunchRunSuccess", f"Dagster does not launch {job.name} for {days}")
-    return run_id, False
+    return answer["answer"]["run"]["runId"], False
 
 
 def look(run_id: str, now: float) -> Conversation:
