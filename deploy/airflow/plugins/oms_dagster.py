@@ -177,32 +177,31 @@ class DagsterRunTrigger(BaseTrigger):
         """Somebody has cleared the task, or marked it as done."""
         if self.cancel_run:
             dagster = await self._dagster()
-            await dagster.ask_async(cancel(self.run_id, time.time()))
+            async with dagster.client() as client:
+                await dagster.ask_async(client, cancel(self.run_id, time.time()))
             self.log.info("Cancelled %s", dagster.run_url(self.run_id))
 
     async def _wait(self) -> TriggerEvent:
         dagster = await self._dagster()
         seen = "was not seen"
-        while True:
-            try:
-                sight = await dagster.ask_async(look(self.run_id, time.time()))
-                if sight.ended:
-                    return self._event(dagster, sight.run_id, sight.error)
-                seen = f"is {sight.status}"
-            except _UnreachableError as error:
-                # Dagster restarts, and the run goes on meanwhile.
-                seen = f"was not seen any more. {error}".rstrip(".")
-                self.log.warning("%s Looking again in %s s.", error, self.poll_seconds)
-            except DagsterError as error:
-                return self._event(dagster, self.run_id, f"cannot be followed. {error}")
-            left = self.deadline - time.time()
-            if left <= 0:
-                return self._event(
-                    dagster,
-                    self.run_id,
-                    f"has not ended in time, and goes on: it {seen}. A retry waits for the same run.",
-                )
-            await asyncio.sleep(min(self.poll_seconds, left))
+        async with dagster.client() as client:
+            while True:
+                try:
+                    sight = await dagster.ask_async(client, look(self.run_id, time.time()))
+                    if sight.ended:
+                        return self._event(dagster, sight.run_id, sight.error)
+                    seen = f"is {sight.status}"
+                except _UnreachableError as error:
+                    # Dagster restarts, and the run goes on meanwhile.
+                    seen = f"was not seen any more. {error}".rstrip(".")
+                    self.log.warning("%s Looking again in %s s.", error, self.poll_seconds)
+                except DagsterError as error:
+                    return self._event(dagster, self.run_id, f"cannot be followed. {error}")
+                left = self.deadline - time.time()
+                if left <= 0:
+                    late = f"has not ended in time, and goes on: it {seen}. A retry waits for the same run."
+                    return self._event(dagster, self.run_id, late)
+                await asyncio.sleep(min(self.poll_seconds, left))
 
     def _event(self, dagster: _Address, run_id: str, error: str | None) -> TriggerEvent:
         url = dagster.run_url(run_id)
@@ -263,20 +262,23 @@ class _Address:
                     raise self._unreachable(error) from None
                 data = self._data(response)
 
-    async def ask_async(self, conversation: Conversation) -> Any:
+    def client(self) -> httpx.AsyncClient:
+        """A client for `ask_async`. Making one reads certificates, and every other trigger waits meanwhile."""
+        return httpx.AsyncClient(**self._options())
+
+    async def ask_async(self, client: httpx.AsyncClient, conversation: Conversation) -> Any:
         """The same, without keeping others waiting."""
         data: dict[str, Any] | None = None
-        async with httpx.AsyncClient(**self._options()) as client:
-            while True:
-                try:
-                    query, variables = conversation.send(data)  # type: ignore[arg-type]
-                except StopIteration as end:
-                    return end.value
-                try:
-                    response = await client.post("/graphql", json={"query": query, "variables": variables})
-                except httpx.TransportError as error:
-                    raise self._unreachable(error) from None
-                data = self._data(response)
+        while True:
+            try:
+                query, variables = conversation.send(data)  # type: ignore[arg-type]
+            except StopIteration as end:
+                return end.value
+            try:
+                response = await client.post("/graphql", json={"query": query, "variables": variables})
+            except httpx.TransportError as error:
+                raise self._unreachable(error) from None
+            data = self._data(response)
 
     def _options(self) -> dict[str, Any]:
         return {"base_url": self.url, "headers": self.headers, "auth": self.auth, "timeout": REQUEST_SECONDS}
