@@ -178,6 +178,7 @@ class Airflow:
         }
         self._environment = {
             **ours,
+            "PATH": f"{self._bin}{os.pathsep}{os.environ['PATH']}",  # Airflow calls itself by its name
             "AIRFLOW_HOME": str(home),
             "AIRFLOW_CONN_OMS_DAGSTER": json.dumps(known),
             "AIRFLOW_CONN_STRANGER": json.dumps(connection),

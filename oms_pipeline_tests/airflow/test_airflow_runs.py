@@ -39,6 +39,12 @@ def tags_of(run: dict[str, Any]) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in run["tags"]}
 
 
+def assert_goes_on(dagster: Webserver, task: Task) -> None:
+    """One run was launched, and it has not ended."""
+    [status] = statuses(dagster, task)
+    assert status in {"QUEUED", "STARTING", "STARTED"}
+
+
 @contextlib.contextmanager
 def held(site: Site) -> Iterator[None]:
     """Reads the warehouse meanwhile, so that a run lands its day and then waits."""
@@ -132,8 +138,8 @@ def test_a_wait_that_took_too_long_fails_and_its_retry_waits_for_the_same_run(
     with held(site):
         task = airflow.trigger("impatient", first_day=str(site.loaded))
         wait("the second try", lambda: "Wait again for daily_oms" in task.log)
-        assert "has not ended in time, and goes on: it is STARTED" in task.log
-        assert statuses(dagster, task) == ["STARTED"]
+        assert f"daily_oms for {site.loaded} has not ended in time, and goes on: it is " in task.log
+        assert_goes_on(dagster, task)
     assert task.ends() == "success", task.log
     assert statuses(dagster, task) == ["SUCCESS"]
     assert task.tries > 1
@@ -176,7 +182,7 @@ def test_a_task_that_is_cleared_while_it_waits_leaves_its_run_alone_and_waits_ag
         task.waits()
         task.clear()
         wait("the second try", lambda: "Wait again for daily_oms" in task.log)
-        assert statuses(dagster, task) == ["STARTED"]
+        assert_goes_on(dagster, task)
     assert task.ends() == "success", task.log
     assert statuses(dagster, task) == ["SUCCESS"]
     task.clear()  # now that it has succeeded, somebody wants it to run again
