@@ -49,6 +49,11 @@ bench: $(READY)    ## speed, side by side with the limit and with other tools
 lock: $(READY)     ## pin every dependency anew
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
+	@# Tools that the tests run each in an environment of its own.
+	@for tools in oms_pipeline_tests/*/*.in; do \
+		$(BIN)/uv pip compile $$tools --universal --python-version 3.11 \
+			--generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o $${tools%.in}.txt || exit 1; \
+	done
 
 clean:             ## forget the demo's data; the virtual environment stays
 	rm -rf .oms

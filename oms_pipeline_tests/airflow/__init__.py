@@ -1,0 +1,1 @@
+"""The trigger for Airflow, in real Airflows of both kinds, against a real Dagster."""
