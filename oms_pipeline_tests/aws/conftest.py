@@ -6,8 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,25 +21,28 @@ TEMPLATES = PROJECT_DIR / "deploy" / "aws"
 BUCKET = "oms-example"
 IMAGE = "docker.io/example/oms-pipeline:0.1.0@sha256:" + "0" * 64
 EXTERNAL_ID = "MYACCOUNT_SFCRole=2_abcDEF123+x="
-ADMIN = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
+NOBODY = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
 
 
 @dataclass(frozen=True)
 class Account:
-    """An account, and how to reach it.
+    """An account, and how to reach it. Policies are in force.
 
     Attributes:
         endpoint: Its address.
         clear: The same without TLS.
         certificate: What its TLS is signed with.
+        administrator: Credentials of a user who may do everything.
     """
 
     endpoint: str
     clear: str
     certificate: Path
+    administrator: Mapping[str, str] = field(default_factory=lambda: NOBODY, repr=False)
 
-    def client(self, service: str, credentials: Mapping[str, str] = ADMIN, endpoint: str | None = None) -> Any:
+    def client(self, service: str, credentials: Mapping[str, str] | None = None, endpoint: str | None = None) -> Any:
         """A client of a service, of the administrator or of whom the credentials are."""
+        credentials = credentials or self.administrator
         return boto3.client(
             service,
             endpoint_url=endpoint or self.endpoint,
@@ -79,8 +81,8 @@ class Account:
         assert described["StackStatus"] in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}, described
         return {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
 
-    def assume(self, role_arn: str, credentials: Mapping[str, str] = ADMIN, **options: str) -> dict[str, str]:
-        """Credentials of a role."""
+    def assume(self, role_arn: str, credentials: Mapping[str, str] | None = None, **options: str) -> dict[str, str]:
+        """Credentials of a role, for the administrator or for whom the credentials are."""
         sts = self.client("sts", credentials)
         given = sts.assume_role(RoleArn=role_arn, RoleSessionName="test", **options)["Credentials"]
         return {
@@ -89,20 +91,30 @@ class Account:
             "AWS_SESSION_TOKEN": given["SessionToken"],
         }
 
-    @contextmanager
-    def enforced(self) -> Iterator[None]:
-        """Policies count inside; outside, everybody may do everything."""
-        self._count_policies_after("0")
+    def assume_as_service(self, role_arn: str) -> dict[str, str]:
+        """Credentials of a role that trusts a service of AWS, as that service hands them to a machine."""
+        self.enforce_policies(False)
         try:
-            yield
+            return self.assume(role_arn)
         finally:
-            self._count_policies_after("inf")
+            self.enforce_policies(True)
 
-    def _count_policies_after(self, requests: str) -> None:
+    def enforce_policies(self, really: bool) -> None:
+        """From now on policies count, or everybody may do everything."""
         connection = http.client.HTTPConnection(urlsplit(self.clear).netloc)
-        connection.request("POST", "/moto-api/reset-auth", requests)
+        connection.request("POST", "/moto-api/reset-auth", "0" if really else "inf")
         assert connection.getresponse().status == 200
         connection.close()
+
+    def new_user(self, name: str, *actions: str) -> tuple[str, dict[str, str]]:
+        """A user who may do this, anywhere: ARN and credentials."""
+        iam = self.client("iam")
+        user = iam.create_user(UserName=name)["User"]["Arn"]
+        allow = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+        iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=document)
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return user, {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 
 
 @pytest.fixture(scope="session")
@@ -120,7 +132,10 @@ def empty_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]
             line = process.stdout.readline()
             assert line, (folder / "log").read_text()
             endpoint, clear = json.loads(line)
-            yield Account(endpoint, clear, folder / "server.crt")
+            account = Account(endpoint, clear, folder / "server.crt")
+            _, credentials = account.new_user("administrator", "*")
+            account.enforce_policies(True)
+            yield replace(account, administrator=credentials)
         finally:
             process.communicate()
 
@@ -131,6 +146,7 @@ class Stacks:
 
     Attributes:
         account: Where.
+        roles: Names of the roles there are before Snowflake is known.
         storage: Outputs of the stack with the bucket, before Snowflake is known.
         storage_with_snowflake: The same after it is.
         host: Outputs of the stack with the machine.
@@ -138,6 +154,7 @@ class Stacks:
     """
 
     account: Account
+    roles: list[str]
     storage: dict[str, str]
     storage_with_snowflake: dict[str, str]
     host: dict[str, str]
@@ -149,15 +166,16 @@ def stacks(empty_account: Account) -> Stacks:
     """Both stacks, deployed in the runbook's order."""
     account = empty_account
     storage = account.deploy("storage.yml", "oms-storage", {"BucketName": BUCKET})
-    user, user_credentials = _user_that_may_assume_anything(account)
+    roles = [role["RoleName"] for role in account.client("iam").list_roles()["Roles"]]
+    # Stands in for Snowflake's user, who is in an account of Snowflake's.
+    user, user_credentials = account.new_user("snowflake", "sts:AssumeRole")
     with_snowflake = account.deploy(
         "storage.yml",
         "oms-storage",
         {"BucketName": BUCKET, "SnowflakeUserArn": user, "SnowflakeExternalId": EXTERNAL_ID},
     )
-    return Stacks(
-        account, storage, with_snowflake, account.deploy("host.yml", "oms", host_parameters(account)), user_credentials
-    )
+    host = account.deploy("host.yml", "oms", host_parameters(account))
+    return Stacks(account, roles, storage, with_snowflake, host, user_credentials)
 
 
 def host_parameters(account: Account) -> dict[str, str]:
@@ -174,14 +192,3 @@ def host_parameters(account: Account) -> dict[str, str]:
         "AlarmEmail": "ops@example.com",
         "ImageId": ec2.describe_images()["Images"][0]["ImageId"],
     }
-
-
-def _user_that_may_assume_anything(account: Account) -> tuple[str, dict[str, str]]:
-    """Stands in for Snowflake's user, who is in an account of Snowflake's."""
-    iam = account.client("iam")
-    user = iam.create_user(UserName="snowflake")["User"]["Arn"]
-    allow = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-    iam.put_user_policy(UserName="snowflake", PolicyName="assume", PolicyDocument=document)
-    key = iam.create_access_key(UserName="snowflake")["AccessKey"]
-    return user, {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
