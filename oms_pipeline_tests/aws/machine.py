@@ -76,7 +76,7 @@ class Machine:
     def asked(self, containing: str = "") -> list[str]:
         """What the stand-ins were asked, in order, without the commands in the database's container."""
         lines = (self.folder / "asked").read_text().splitlines() if (self.folder / "asked").exists() else []
-        home = f"docker compose --project-directory {self.root}/opt/oms --progress quiet"
+        home = f"docker compose --file {self.root}/opt/oms/docker-compose.yml --progress quiet"
         return [
             line.replace(home, "docker compose")
             for line in lines

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(os.environ["STAND_IN"])
-WORKING_DIR = "/app"
+WORKING_DIR = "/opt/oms"
 
 
 def main(program: str, arguments: list[str]) -> int:

@@ -113,6 +113,8 @@ def test_the_containers_get_every_parameter_as_it_was_written(machine: Machine, 
         "OMS_RAW_URL": f"s3://{BUCKET}/raw",
         "OMS_COMPUTE_LOGS_URL": f"s3://{BUCKET}/compute-logs",
         "AWS_REGION": "eu-central-1",
+        "SAMPLE": "0",
+        "MAILPIT": "0",
     }
 
 
@@ -122,8 +124,8 @@ def test_the_first_start_pulls_starts_waits_and_plans_backups(machine: Machine) 
         f"docker pull --quiet {IMAGE}",
         f"docker image inspect --format {{{{.Config.WorkingDir}}}} {IMAGE}",
         f"docker create {IMAGE} none",
-        f"docker cp --quiet a-container:/app/docker-compose.yml {machine.root}/opt/oms/docker-compose.yml",
-        f"docker cp --quiet a-container:/app/deploy {machine.root}/opt/oms/deploy",
+        f"docker cp --quiet a-container:/opt/oms/docker-compose.yml {machine.root}/opt/oms/docker-compose.yml",
+        f"docker cp --quiet a-container:/opt/oms/deploy {machine.root}/opt/oms/deploy",
         "docker rm a-container",
         "docker compose up --detach --wait --no-build --remove-orphans",
         "systemctl daemon-reload",
