@@ -39,14 +39,14 @@ class Machine:
 
     def prepare(self, bucket: str, settings: str) -> None:
         """What the machine's first start leaves behind."""
-        for name in ("etc/systemd/system", "usr/local/bin", "opt/oms", "opt/aws/bin"):
+        for name in ("etc/systemd/system", "usr/bin", "opt/oms", "opt/aws/bin"):
             (self.root / name).mkdir(parents=True)
         (self.root / "etc" / "oms-host").write_text(f"BUCKET={bucket}\nSETTINGS={settings}\n")
         image = self.folder / "image"
         shutil.copytree(PROJECT_DIR / "deploy" / "aws", image / "deploy" / "aws")
         (image / "docker-compose.yml").write_text("services: {}\n")
         (image / "docker-compose").write_text("#!/bin/sh\n")
-        shutil.copyfile(SCRIPT, self.root / "usr" / "local" / "bin" / "oms-host")
+        shutil.copyfile(SCRIPT, self.root / "usr" / "bin" / "oms-host")
         (self.folder / "bin").mkdir()
         programs = [self.folder / "bin" / name for name in ("docker", "systemctl", "dnf")]
         for program in [*programs, self.root / "opt" / "aws" / "bin" / "cfn-signal"]:
@@ -60,7 +60,7 @@ class Machine:
     def shell(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Runs a command on the machine."""
         query = parse_qs(urlsplit(self.dsn).query)
-        folders = [self.root / "usr" / "local" / "bin", self.folder / "bin", self.tools, PROGRAMS]
+        folders = [self.root / "usr" / "bin", self.folder / "bin", self.tools, PROGRAMS]
         environment = {
             **self.credentials,
             "PATH": ":".join([*map(str, folders), os.environ["PATH"]]),

@@ -17,7 +17,7 @@ __all__ = ["dsn", "machine", "tools"]
 pytestmark = pytest.mark.slow
 
 # The folders of a machine that the script writes to.
-FOLDERS = ("/etc/", "/opt/aws/", "/usr/local/")
+FOLDERS = ("/etc/", "/opt/aws/", "/usr/local/", "/usr/bin")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def start(machine: Machine, script: str) -> subprocess.CompletedProcess[str]:
     assert first == "#!/bin/bash"
     for folder in FOLDERS:
         rest = rest.replace(folder, f"{machine.root}{folder}")
-    (machine.root / "usr" / "local" / "bin" / "oms-host").unlink()
+    (machine.root / "usr" / "bin" / "oms-host").unlink()
     (machine.root / "etc" / "oms-host").unlink()
     return machine.shell("bash", "-c", rest)
 
@@ -67,8 +67,15 @@ def test_the_machine_installs_docker_starts_the_containers_saves_once_and_says_t
     assert asked[:2] == ["dnf install --assumeyes docker aws-cfn-bootstrap", "systemctl enable --now docker"]
     assert f"docker pull --quiet {IMAGE}" in asked
     assert asked.index("docker compose up --detach --wait --no-build --remove-orphans") < len(asked) - 1
-    assert asked[-1] == "cfn-signal --exit-code 0 --stack oms --resource Host --region eu-central-1"
+    assert asked[-1] == "cfn-signal --exit-code 0 --region eu-central-1 --stack oms --resource Host"
     assert len(machine.run("backups").stdout.split()) == 1
+
+
+def test_a_new_machine_goes_on_where_the_last_one_was(machine: Machine, script: str) -> None:
+    assert machine.run("backup").returncode == 0
+    machine.sql("dagster", "delete from runs")
+    assert start(machine, script).returncode == 0
+    assert machine.sql("dagster", "select count(*) from runs") == [(500,)]
 
 
 def test_a_start_that_fails_fails_the_stack(machine: Machine, script: str) -> None:
