@@ -36,12 +36,17 @@ test: $(READY)     ## the fast suite: real parts, nothing slow
 test-all: $(READY) ## every test, the browser and the long properties included
 	@$(BIN)/python -m pytest -q
 
-lint: $(READY)     ## style, types, SQL, and which room imports which
+lint: $(READY)     ## style, types, SQL, which room imports which, and what is deployed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/sqlfluff lint --processes 2 oms_dbt
+	@$(BIN)/cfn-lint deploy/aws/*.yml
+	@$(BIN)/shellcheck .ci/run deploy/aws/oms-host
+	@$(BIN)/zizmor --offline --quiet --persona auditor .github
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 
 bench: $(READY)    ## speed, side by side with the limit and with other tools
 	@$(BIN)/python -m oms_pipeline_tests.bench

@@ -1,0 +1,1 @@
+"""What runs on GitHub, as far as it can be read."""
