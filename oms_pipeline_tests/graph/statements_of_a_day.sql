@@ -37,6 +37,8 @@ alter external table external.returns refresh 'year=2026/month=03/day=07/returns
 -- external
 select lower(table_name) as table_name, null as landed_on, null as files, null as row_count, comment as definition from information_schema.tables where table_schema = 'EXTERNAL'
 union all
+select '@external.raw', null, null, null, stage_url from (select stage_url from information_schema.stages where stage_schema = 'EXTERNAL' and stage_name = 'RAW')
+union all
 select 'customers', landed_on, count(distinct metadata$filename), count(*), null from external.customers where landed_on >= date '2026-03-07' and landed_on <= date '2026-03-07' group by landed_on
 union all
 select 'stores', landed_on, count(distinct metadata$filename), count(*), null from external.stores where landed_on >= date '2026-03-07' and landed_on <= date '2026-03-07' group by landed_on

@@ -29,6 +29,7 @@ from oms_pipeline_tests.oracle import GRAIN
 from oms_pipeline_tests.raw.bucket import LOGIN, Bucket, new_bucket, s3_server
 from oms_pipeline_tests.snowflake.server import Bed, LoggedStatement, new_key_pair, start
 from oms_pipeline_tests.source.real_oms import SCHEMA, Oms
+from oms_pipeline_tests.warehouse.test_snowflake import unparsable
 
 FIRST = dt.date(2026, 3, 6)  # before the night New York's clocks go forward
 DAYS = [FIRST + dt.timedelta(days=number) for number in range(8)]
@@ -212,6 +213,32 @@ def test_a_day_takes_at_most_sixty_statements_each_with_its_tag_and_no_scan_with
     assert as_kept(statements) == GOLDEN.read_text(encoding="utf-8"), (
         f"The statements of a day have changed. Look at what they cost, then keep them: {write_golden(statements)}"
     )
+
+
+@pytest.mark.slow
+def test_what_else_is_sent_is_snowflakes_sql_as_a_day_is(lived: tuple[OnSnowflake, InBucket]) -> None:
+    snowflake, _ = lived
+    snowflake.simulate(2)
+
+    def everything_but_a_day() -> None:
+        snowflake.warehouse.check()
+        loaded(snowflake, DAYS[0])
+        snowflake.run_assets(DAYS[1], ["marts", "dim_products"])
+        rebuilt(snowflake, snowflake.window(DAYS[0]))
+        snowflake.warehouse.layer_rows()
+        snowflake.warehouse.registered_days(load_contract())
+
+    sent = {statement.sql.strip().rstrip(";") for statement in snowflake.statements_of(everything_but_a_day)}
+    kinds = {" ".join(sql.split()[:2]).lower() for sql in sent}
+    assert {
+        "create or",
+        "create table",
+        "create transient",
+        "create view",
+        "insert overwrite",
+        "list @external.raw/year=0000/",
+    } <= kinds
+    assert {sql: found for sql in sent if (found := unparsable(f"{sql};\n"))} == {}
 
 
 def as_kept(statements: list[LoggedStatement]) -> str:
