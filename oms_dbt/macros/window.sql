@@ -135,18 +135,19 @@
 {#
     Writes down, before the models run, which window their tables hold once the run is committed. On Snowflake a comment
     would be DDL and commit the day half done. Every run writes the row `marts`, so whoever else runs waits here until
-    this transaction has ended: it is the one critical section.
+    this transaction has ended: it is the one critical section. The session's id in that row is gone as soon as the
+    transaction is, so that a run can see, before it commits, whether it is still inside.
 #}
 {% macro snowflake__hold_windows() %}
     {% set label = _window_label(window_from(), window_to()) %}
-    {% set held = ["('marts', '" ~ label ~ "')"] %}
+    {% set held = [] %}
     {% for id in selected_resources | sort if id.startswith('model.') and 'window' in graph.nodes[id].tags %}
         {% set node = graph.nodes[id] %}
-        {% do held.append("('" ~ node.schema ~ '.' ~ node.alias ~ "', '" ~ label ~ "')") %}
+        {% do held.append("union all select '" ~ node.schema ~ '.' ~ node.alias ~ "', '" ~ label ~ "'") %}
     {% endfor %}
     {% do run_query(
         "merge into external.held_windows as stored"
-        ~ " using (select column1 as relation, column2 as held from values " ~ held | join(', ') ~ ") as made"
+        ~ " using (select 'marts' as relation, current_session() as held " ~ held | join(' ') ~ ") as made"
         ~ " on stored.relation = made.relation"
         ~ " when matched then update set held = made.held"
         ~ " when not matched then insert (relation, held) values (made.relation, made.held)"

@@ -7,19 +7,18 @@ import secrets
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from threading import Event
 from typing import IO, Any, Final
 
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from oms_pipeline.errors import RawZoneError, TransientRawZoneError
+from oms_pipeline.errors import RawZoneError
 from oms_pipeline.raw.s3_client import ATTEMPTS, error_code, make_client, s3_errors
 from oms_pipeline.raw.s3_files import BucketFiles
-from oms_pipeline.raw.s3_lock import S3Lock
-from oms_pipeline.raw.store import HashingFile
+from oms_pipeline.raw.s3_lock import OTHERS_WERE_FIRST, S3Lock
+from oms_pipeline.raw.store import HashingFile, changed_meanwhile
 from oms_pipeline.settings import s3_encryption_options
 
 LEASE: Final = dt.timedelta(minutes=1)
@@ -27,6 +26,7 @@ _LOCK: Final = ".landing.lock"
 _SHA256: Final = "sha256"
 _DELETED_AT_ONCE: Final = 1000
 _PART_BYTES: Final = 16 * 1024 * 1024
+_ATTEMPTS_WHERE_SOMEBODY_WAITS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class S3Store:
     lock_timeout: dt.timedelta = dt.timedelta(minutes=15)
     lease: dt.timedelta = LEASE
     attempts: int = ATTEMPTS
-    _lost: Event = field(default_factory=Event, init=False, repr=False, compare=False)
+    _held: list[S3Lock] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @cached_property
     def client(self) -> Any:
@@ -114,26 +114,41 @@ class S3Store:
                 ),
             )
 
-    def write_text(self, path: str, text: str) -> None:
-        """Writes or replaces a small object in one step."""
-        with self.create(path) as file:
-            file.write(text.encode())
+    def write_text(self, path: str, text: str, over: str | None = None) -> None:
+        """Writes a small object in one step, if there is what is expected: `over`, or nothing.
+
+        S3 itself looks, in the same step: a process that slept in between replaces nothing of another's.
+        """
+        condition = {"IfNoneMatch": "*"}
+        if over is not None:
+            there, etag = self._get(path) or ("", "")
+            if there != over:
+                raise changed_meanwhile(self.url(path))
+            condition = {"IfMatch": etag}
+        data = text.encode()
+        with self._errors():
+            self._check_lock()
+            try:
+                self.client.put_object(
+                    Bucket=self.bucket,
+                    Key=self._key(path),
+                    Body=data,
+                    Metadata={_SHA256: hashlib.sha256(data).hexdigest()},
+                    ChecksumAlgorithm="CRC32",
+                    **s3_encryption_options(self.encryption),
+                    **condition,
+                )
+            except ClientError as error:
+                if error_code(error) not in OTHERS_WERE_FIRST:
+                    raise
+                # Or the write got through, its answer did not, and the repeated one found what it had written itself.
+                if self.read_text(path) != text:
+                    raise changed_meanwhile(self.url(path)) from None
 
     def read_text(self, path: str) -> str | None:
         """A small object's text, or None if there is none."""
-        with self._errors():
-            try:
-                data: bytes = self.client.get_object(Bucket=self.bucket, Key=self._key(path))["Body"].read()
-            except ClientError as error:
-                if error_code(error) != "NoSuchKey":
-                    raise
-                return None
-        try:
-            return data.decode()
-        except UnicodeDecodeError:
-            raise RawZoneError(
-                f"{self.url(path)} is not a text file. Delete it, and run its day again to read it anew."
-            ) from None
+        found = self._get(path)
+        return None if found is None else found[0]
 
     def sha256(self, path: str) -> tuple[int, str] | None:
         """An object's size and SHA-256, or None if there is none.
@@ -180,8 +195,8 @@ class S3Store:
     def sweep(self, prefix: str, keep: Collection[str]) -> list[str]:
         """Deletes every object below a prefix but the given ones, and aborts unfinished uploads; says what it was."""
         stray = [path for path in self.files(prefix) if path not in keep]
-        self._check_lock()
         with self._errors():
+            self._check_lock()
             for start in range(0, len(stray), _DELETED_AT_ONCE):
                 batch = [{"Key": self._key(path)} for path in stray[start : start + _DELETED_AT_ONCE]]
                 answer = self.client.delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
@@ -207,11 +222,14 @@ class S3Store:
             RawZoneError: Another run holds it for longer than `lock_timeout`.
         """
         with self._errors():
-            lock = S3Lock(self.client, self.bucket, self._key(_LOCK), self.lease, self.lock_timeout, lost=self._lost)
+            lock = S3Lock(self.client, self.bucket, self._key(_LOCK), self.lease, self.lock_timeout)
             with lock.held():
-                self._lost.clear()
-                yield
-                self._check_lock()
+                self._held.append(lock)
+                try:
+                    yield
+                    lock.assure()
+                finally:
+                    self._held.remove(lock)
 
     def check(self) -> None:
         """Lists, writes, reads and deletes an object.
@@ -220,12 +238,13 @@ class S3Store:
             RawZoneError: One of them failed; the text says which.
         """
         probe = f".check-{secrets.token_hex(4)}"
-        self.folders("")
-        self.write_text(probe, probe)
+        hasty = replace(self, attempts=min(self.attempts, _ATTEMPTS_WHERE_SOMEBODY_WAITS))
+        hasty.folders("")
+        hasty.write_text(probe, probe)
         try:
-            found = self.read_text(probe)
+            found = hasty.read_text(probe)
         finally:
-            self.delete(probe)
+            hasty.delete(probe)
         if found != probe:
             raise RawZoneError(f"{self.url('')} does not return what was written. Check the server.")
 
@@ -247,11 +266,26 @@ class S3Store:
     def _path(self, key: str) -> str:
         return key.removeprefix(f"{self.prefix}/") if self.prefix else key
 
+    def _get(self, path: str) -> tuple[str, str] | None:
+        """A small object's text and ETag."""
+        with self._errors():
+            try:
+                answer = self.client.get_object(Bucket=self.bucket, Key=self._key(path))
+                data: bytes = answer["Body"].read()
+            except ClientError as error:
+                if error_code(error) != "NoSuchKey":
+                    raise
+                return None
+        try:
+            return data.decode(), answer["ETag"]
+        except UnicodeDecodeError:
+            raise RawZoneError(
+                f"{self.url(path)} is not a text file. Delete it, and run its day again to read it anew."
+            ) from None
+
     def _check_lock(self) -> None:
-        if self._lost.is_set():
-            raise TransientRawZoneError(
-                f"{self.url(_LOCK)} was taken over by another run while this one stood still. Run the day again."
-            )
+        for lock in self._held:
+            lock.assure()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -1,12 +1,10 @@
-"""The connection to S3: how it retries, and what its errors say. Knows nothing of files or days."""
+"""The connection to S3, through dagster-aws, and what its errors say. Knows nothing of files or days."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-import boto3
 from boto3.exceptions import Boto3Error
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -25,6 +23,7 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ConnectionError as S3ConnectionError,
 )
+from dagster_aws.s3 import S3Resource
 
 from oms_pipeline.errors import RawZoneError, TransientRawZoneError
 
@@ -49,20 +48,12 @@ _NOT_IMPLEMENTED: Final = 501
 def make_client(endpoint: str | None, attempts: int = ATTEMPTS) -> Any:
     """A client of S3, with credentials and region by the standard AWS chain; sends nothing yet.
 
-    dagster-aws's resource knows no retry mode, and the legacy one it takes does not count throttling as transient.
-
     Args:
         endpoint: Address of an S3-compatible server; None for AWS.
-        attempts: How often a request is sent before its error is told.
+        attempts: How often a request is sent before its error is told, with growing pauses.
     """
-    config = Config(
-        retries={"mode": "standard", "total_max_attempts": attempts},
-        connect_timeout=10,
-        read_timeout=60,
-        # A server that is not AWS rarely has a name for each of its buckets.
-        s3={"addressing_style": "path"} if endpoint else None,
-    )
-    return boto3.session.Session().client("s3", endpoint_url=endpoint, config=config)
+    # What it calls attempts is how often a request is repeated.
+    return S3Resource(endpoint_url=endpoint, max_attempts=attempts - 1).get_client()
 
 
 @contextmanager

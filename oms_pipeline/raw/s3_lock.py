@@ -8,20 +8,20 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oms_pipeline.errors import RawZoneError
+from oms_pipeline.errors import RawZoneError, TransientRawZoneError
 from oms_pipeline.raw.s3_client import error_code
 
 log = logging.getLogger(__name__)
 
-_OTHERS_WERE_FIRST: Final = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409", "404"}
+OTHERS_WERE_FIRST: Final = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409", "404"}
 _BEATS_PER_LEASE: Final = 6
 _POLL_SECONDS: Final = 0.5
 
@@ -53,6 +53,8 @@ class S3Lock:
     lost: Event = field(default_factory=Event)
     _token: str = field(default_factory=lambda: secrets.token_hex(8))
     _etag: str = ""
+    _written: tuple[float, float] = (0.0, 0.0)
+    _renewing: Any = field(default_factory=Lock, repr=False)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -72,6 +74,25 @@ class S3Lock:
             heart.join()
             if not self.lost.is_set():
                 self._free()
+
+    def assure(self) -> None:
+        """Makes sure that the lock is still this process's, before it does what cannot be taken back.
+
+        Asks S3 only if no beat got through for half a lease: this process, or its machine, may have been asleep, and
+        wake up here before its heart does.
+
+        Raises:
+            TransientRawZoneError: Another has taken the lock over.
+        """
+        # The clock that stands still while a machine sleeps, and the one that may be set: whichever went further.
+        age = max(time.time() - self._written[0], time.monotonic() - self._written[1])
+        if age >= self.lease.total_seconds() / 2:
+            self._renew()
+        if self.lost.is_set():
+            raise TransientRawZoneError(
+                f"s3://{self.bucket}/{self.key} was taken over by another run while this one stood still. "
+                "Run the day again."
+            )
 
     def _wait(self) -> None:
         started = time.monotonic()
@@ -99,7 +120,7 @@ class S3Lock:
         try:
             self._write(True, {"IfMatch": etag} if etag else {"IfNoneMatch": "*"})
         except ClientError as error:
-            if error_code(error) not in _OTHERS_WERE_FIRST:
+            if error_code(error) not in OTHERS_WERE_FIRST:
                 raise
             return "another run"
         return None
@@ -125,27 +146,30 @@ class S3Lock:
         # Every write differs, so that each has an ETag of its own.
         state = {"held": held, "holder": holder, "token": self._token, "beat": secrets.token_hex(4)}
         body = json.dumps(state).encode()
+        now = time.time(), time.monotonic()
         answer = self.client.put_object(Bucket=self.bucket, Key=self.key, Body=body, **condition)
-        self._etag = answer["ETag"]
+        self._etag, self._written = answer["ETag"], now
 
     def _beat(self, done: Event) -> None:
-        while not done.wait(self.lease.total_seconds() / _BEATS_PER_LEASE):
+        while not self.lost.is_set() and not done.wait(self.lease.total_seconds() / _BEATS_PER_LEASE):
+            # The next beat may get through; if none does in time, the one after it finds the lock lost.
+            with suppress(ClientError, BotoCoreError):
+                self._renew()
+
+    def _renew(self) -> None:
+        """Writes the object anew, or notes that it is another's by now."""
+        with self._renewing:
             try:
                 self._write(True, {"IfMatch": self._etag})
             except ClientError as error:
-                if error_code(error) in _OTHERS_WERE_FIRST and not self._is_still_ours():
+                if error_code(error) not in OTHERS_WERE_FIRST:
+                    raise
+                state, etag, _ = self._look()
+                if state.get("token") != self._token:
                     self.lost.set()
                     return
-            except BotoCoreError:
-                continue  # the next beat may get through; if none does in time, the one after it finds the lock lost
-
-    def _is_still_ours(self) -> bool:
-        try:
-            state, etag, _ = self._look()
-        except (ClientError, BotoCoreError):
-            return True  # the next beat asks again
-        self._etag = etag
-        return state.get("token") == self._token
+                # An earlier write got through and its answer did not.
+                self._write(True, {"IfMatch": etag})
 
     def _free(self) -> None:
         try:

@@ -45,8 +45,8 @@ class Store(Protocol):
     def create(self, path: str) -> AbstractContextManager["HashingFile"]:
         """A file to write, which appears under `path` only when the block ends without an error."""
 
-    def write_text(self, path: str, text: str) -> None:
-        """Writes or replaces a small file in one step."""
+    def write_text(self, path: str, text: str, over: str | None = None) -> None:
+        """Writes a small file in one step, if there is what is expected: `over`, or nothing."""
 
     def read_text(self, path: str) -> str | None:
         """A small file's text, or None if there is none."""
@@ -118,8 +118,10 @@ class FolderStore:
             finally:
                 unfinished.unlink(missing_ok=True)
 
-    def write_text(self, path: str, text: str) -> None:
-        """Writes or replaces a small file in one step."""
+    def write_text(self, path: str, text: str, over: str | None = None) -> None:
+        """Writes a small file in one step, if there is what is expected: `over`, or nothing."""
+        if self.read_text(path) != over:
+            raise changed_meanwhile(self.url(path))
         with self.create(path) as file:
             file.write(text.encode())
 
@@ -210,6 +212,11 @@ class FolderStore:
                 f"The raw zone {self.root} cannot be used: {error.strerror}. "
                 "Make the folder writable for this user, or set OMS_RAW_URL to another."
             ) from error
+
+
+def changed_meanwhile(place: str) -> TransientRawZoneError:
+    """Another process has written, or deleted, what was to be replaced."""
+    return TransientRawZoneError(f"{place} was changed by another run meanwhile. It is kept; run the day again.")
 
 
 class HashingFile(io.RawIOBase):

@@ -116,6 +116,7 @@ class RawZone:
             RowCountError: A file holds other rows than were read; the day is as it was before.
         """
         day = snapshot.window.first
+        before = None if replaced is None else self.store.read_text(manifest_path(day))
         previous = self.newest_before(day)
         files: dict[str, LandedFile] = {}
         for table in contract.values():
@@ -142,7 +143,7 @@ class RawZone:
             extracted_at=snapshot.taken_at,
             files=files,
         )
-        self.store.write_text(manifest_path(day), manifest.to_json())
+        self.store.write_text(manifest_path(day), manifest.to_json(), over=before)
         return manifest
 
     def sweep(self, day: dt.date, manifest: Manifest | None) -> None:

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, Final
 
 import dagster as dg
-import pyarrow as pa
 from dagster_dbt.asset_utils import build_dbt_specs
 
 from oms_pipeline.calendar import Window, partitions_def, window_of_keys
@@ -20,15 +19,12 @@ from oms_pipeline.transform.lineage import KnownLineage, column_lineage
 from oms_pipeline.transform.project import DbtProjectFiles
 from oms_pipeline.transform.reconcile import check_registered, check_staged
 from oms_pipeline.transform.runner import NodeResult, run_dbt, run_tests
+from oms_pipeline.transform.stored import STORED_COLUMNS, outdated, refuse_outdated, stored_columns
 from oms_pipeline.transform.translator import LayerTranslator
 from oms_pipeline.warehouse import Purpose, RelationFacts, Shown, Warehouse
 
 # Unit tests need no data, and what looks at all of history belongs to the weekly check.
 NOT_DAILY: Final = "tag:weekly test_type:unit"
-STORED_COLUMNS: Final = (
-    "select lower(table_schema) || '.' || lower(table_name) as relation, lower(column_name) as column_name"
-    " from information_schema.columns where table_schema in ('STAGING', 'INTERMEDIATE', 'MARTS')"
-)
 
 
 class TransformConfig(dg.Config):
@@ -106,9 +102,14 @@ def transform_assets(
                 command = [*selection, *(["--full-refresh"] if config.full_refresh else [])]
                 if warehouse.ddl_commits:
                     models = [manifest["nodes"][unique_id] for unique_id in sorted(selected)]
-                    if _must_prepare(models, session.query(STORED_COLUMNS), config.full_refresh):
+                    stored = stored_columns(session.query(STORED_COLUMNS))
+                    differing = outdated(models, stored)
+                    if not config.full_refresh:
+                        refuse_outdated(differing)
+                    if config.full_refresh or any(_relation(manifest, uid) not in stored for uid in selected):
+                        preparing = {"OMS_PREPARE": "1", "OMS_OUTDATED": " ".join(differing)}
                         with session.transaction():
-                            _refuse_failures(run_dbt(project, ["run", *command], {**variables, "OMS_PREPARE": "1"}))
+                            _refuse_failures(run_dbt(project, ["run", *command], {**variables, **preparing}))
                 with session.transaction():
                     verb = "run" if warehouse.ddl_commits else "build"
                     results += run_dbt(project, [verb, *command], variables, finished)
@@ -182,29 +183,6 @@ def _selection(manifest: Mapping[str, Any], selected: set[str], all_models: int)
     if len(selected) < all_models:
         selection += ["--select", *sorted(manifest["nodes"][unique_id]["name"] for unique_id in selected)]
     return selection
-
-
-def _must_prepare(models: Sequence[Mapping[str, Any]], stored: pa.Table, full_refresh: bool) -> bool:
-    """Whether relations have to be made, or made anew, before a run can change them by DML alone.
-
-    Raises:
-        TransformError: A model has other columns than its table, and the run is no full refresh.
-    """
-    columns: dict[str, set[str]] = {}
-    for row in stored.to_pylist():
-        columns.setdefault(row["relation"], set()).add(row["column_name"])
-    must = full_refresh
-    for model in models:
-        relation, known = f"{model['schema']}.{model['name']}", set(model["columns"])
-        found = columns.get(relation)
-        if found is None:
-            must = True
-        elif found != known and not full_refresh:
-            raise TransformError(
-                f"{relation} is stored with other columns than the model now has: {', '.join(sorted(found ^ known))}. "
-                "Build it anew from the raw zone: oms rebuild"
-            )
-    return must
 
 
 def _refuse_failures(results: Sequence[NodeResult]) -> None:

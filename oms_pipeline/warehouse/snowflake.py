@@ -1,8 +1,6 @@
 """The `snowflake` profile's warehouse: external tables over the raw zone, and one transaction around a day's models."""
 
 import datetime as dt
-import hashlib
-import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,7 +10,7 @@ from typing import Any, ClassVar, Final
 import pyarrow as pa
 
 from oms_pipeline.calendar import Window
-from oms_pipeline.contract import EXTRACTED_AT, PARENT_UPDATED_AT, Extract, Table
+from oms_pipeline.contract import Table
 from oms_pipeline.errors import WarehouseError
 from oms_pipeline.presentation import PREVIEW_ROWS
 from oms_pipeline.raw import Manifest, RawZone
@@ -20,10 +18,18 @@ from oms_pipeline.raw.manifest import day_prefix
 from oms_pipeline.settings import SnowflakeLogin
 from oms_pipeline.warehouse.base import LAYERS, Purpose, RegisteredDay, RelationFacts, Shown
 from oms_pipeline.warehouse.dbt_snowflake import on_connection
+from oms_pipeline.warehouse.snowflake_external import (
+    STAGE,
+    counts_sql,
+    definition_mark,
+    definitions_sql,
+    external_table,
+    refresh_paths,
+)
 from oms_pipeline.warehouse.snowflake_login import connect, statement_error
 
 _DOES_NOT_EXIST: Final = 2003
-_SNOWFLAKE_TYPES: Final = {"timestamptz": "timestamp_ltz"}
+_HELD: Final = "external.held_windows"
 _LAYER_OF_PREFIX: Final = {"stg": "staging", "int": "intermediate"}
 
 
@@ -59,17 +65,35 @@ class SnowflakeWarehouse:
         """Logs in, wakes the virtual warehouse, lists the stage and looks at what bootstrap makes."""
         with self.open(Purpose("check")) as session:
             (answer,) = session.query(
-                "select current_role() as role, current_warehouse() as warehouse, count(*) as held"
-                " from external.held_windows"
+                f"select current_role() as role, current_warehouse() as warehouse, count(*) as held from {_HELD}"
             ).to_pylist()
             if answer["warehouse"] is None:
                 raise WarehouseError(
                     f"There is no warehouse {self.login.warehouse} for role {self.login.role}. "
                     "Make it and its grants: oms snowflake bootstrap"
                 )
+            self.refuse_other_stage(answer["stage_url"])
             # A path that no day has: the permission is tried, and nothing is listed.
-            session.execute("list @external.raw/year=0000/")
+            session.execute(f"list {STAGE}/year=0000/")
         return f"snowflake answers role {answer['role']} on {answer['warehouse']}, and lists {self.zone.store.url('')}"
+
+    def refuse_other_stage(self, stage_url: str | None) -> None:
+        """Refuses a stage that is not the raw zone.
+
+        Raises:
+            WarehouseError: It is missing, or reads another place; the text says which.
+        """
+        if stage_url is None:
+            raise WarehouseError(
+                f"There is no stage external.raw for role {self.login.role}. Make it and its grants: "
+                "oms snowflake bootstrap"
+            )
+        url = self.zone.store.url("")
+        if stage_url.rstrip("/") != url.rstrip("/"):
+            raise WarehouseError(
+                f"The stage external.raw reads {stage_url}, and OMS_RAW_URL is {url}. Set OMS_RAW_URL back, or let the "
+                "stage follow: oms snowflake bootstrap --only integration --only stage --aws-role-arn ARN"
+            )
 
     def read(self, sql: str) -> list[dict[str, Any]]:
         """Rows of one SELECT, names in lower case; empty where its tables do not exist yet."""
@@ -207,7 +231,11 @@ class SnowflakeSession:
         self._run("commit", "transform")
 
     def facts(self, relations: Mapping[str, Shown]) -> dict[str, RelationFacts]:
-        """Row counts (of tables; counting a view would run it) and the first rows, as text, in one query."""
+        """Row counts (of tables; counting a view would run it) and the first rows, as text, in one query.
+
+        Raises:
+            WarehouseError: What was written is gone: the transaction has ended without its run.
+        """
         width = max(len(shown.columns) for shown in relations.values())
         selects = []
         for relation, shown in relations.items():
@@ -218,7 +246,17 @@ class SnowflakeSession:
                 f"select * from (select '{relation}' as relation, {rows} as row_count, {named}"
                 f" from {relation} where {shown.condition} limit {PREVIEW_ROWS})"
             )
+        selects.append(
+            f"select '{_HELD}', count(*), {', '.join(['null'] * width)}"
+            f" from {_HELD} where relation = 'marts' and held = current_session()"
+        )
         result = _rows(self._run("\nunion all\n".join(selects), "transform"))
+        if not any(row["row_count"] for row in result if row["relation"] == _HELD):
+            # What came after it is in another transaction, which the next statement has begun by itself.
+            raise WarehouseError(
+                "Snowflake has ended this run's transaction: it stood still for minutes while another run waited, or "
+                "somebody aborted it. Nothing was changed; run it again."
+            )
         facts = {}
         for relation, shown in relations.items():
             found = [row for row in result if row["relation"] == relation]
@@ -243,8 +281,10 @@ class SnowflakeSession:
         self, contract: Mapping[str, Table], days: Sequence[dt.date]
     ) -> dict[tuple[str, dt.date], tuple[int, int]]:
         """(Table, day) → (files, rows) as scanned, once every table is there as the contract has it."""
+        url = self._warehouse.zone.store.url("")
         found, definitions = self._count(contract, days)
-        outdated = [table for table in contract.values() if definitions.get(table.name) != _mark(table)]
+        self._warehouse.refuse_other_stage(definitions.get(STAGE))
+        outdated = [table for table in contract.values() if definitions.get(table.name) != definition_mark(table, url)]
         if outdated:
             self._make(outdated)
             found, _ = self._count(contract, days)
@@ -268,27 +308,19 @@ class SnowflakeSession:
             self._run(external_table(table), f"external/{table.name}")
             self._refresh([table], days)
             # Last, so that a table that was left without its history is made again.
-            self._run(f"alter table external.{table.name} set comment = '{_mark(table)}'", f"external/{table.name}")
+            mark = definition_mark(table, self._warehouse.zone.store.url(""))
+            self._run(f"alter table external.{table.name} set comment = '{mark}'", f"external/{table.name}")
 
     def _count(
         self, contract: Mapping[str, Table], days: Sequence[dt.date]
     ) -> tuple[dict[tuple[str, dt.date], tuple[int, int]], dict[str, str]]:
-        """(Table, day) → (files, rows) as scanned, and table → its definition's mark; nothing if a table is missing."""
-        marks = (
-            "select lower(table_name) as table_name, null as landed_on, null as files, null as row_count,"
-            " comment as definition from information_schema.tables where table_schema = 'EXTERNAL'"
-        )
-        counts = [
-            f"select '{table}', landed_on, count(distinct metadata$filename), count(*), null from external.{table}"
-            f" where landed_on >= date '{days[0]}' and landed_on <= date '{days[-1]}' group by landed_on"
-            for table in contract
-        ]
+        """(Table, day) → (files, rows), and table → its definition's mark; no counts if a table is missing."""
         try:
-            rows = _rows(self._run("\nunion all\n".join([marks, *counts]), "external"))
+            rows = _rows(self._run(counts_sql(contract, days), "external"))
         except WarehouseError as error:
             if getattr(error.__cause__, "errno", None) != _DOES_NOT_EXIST:
                 raise
-            return {}, {}
+            rows = _rows(self._run(definitions_sql(), "external"))
         return (
             {
                 (row["table_name"], row["landed_on"]): (int(row["files"]), int(row["row_count"]))
@@ -323,56 +355,6 @@ class SnowflakeSession:
     def _execute(self, cursor: Any, sql: str, asset: str, bindings: Any = None) -> Any:
         tag = {"run_id": self._purpose.run_id, "asset": asset, "day": str(self._purpose.window)}
         return cursor.execute(sql, bindings, _statement_params={"QUERY_TAG": json.dumps(tag)})
-
-
-def external_table(table: Table) -> str:
-    """The DDL of the external table over a table's landed files; `landed_on` is computed from the path, and prunes.
-
-    A column that a file lacks is null; a column the contract does not know is not shown.
-    """
-    columns = [(column.name, _SNOWFLAKE_TYPES.get(column.data_type, column.data_type)) for column in table.columns]
-    columns.append((EXTRACTED_AT, "timestamp_ltz"))
-    if table.extract is Extract.WITH_PARENT:
-        columns.append((PARENT_UPDATED_AT, "timestamp_ltz"))
-    typed = "".join(f'    {name} {data_type} as (value:"{name}"::{data_type}),\n' for name, data_type in columns)
-    return (
-        f"create or replace external table external.{table.name} (\n{typed}"
-        "    landed_on date as (to_date(\n"
-        "        regexp_substr(metadata$filename, 'year=([0-9]{4})', 1, 1, 'e') || '-'\n"
-        "        || regexp_substr(metadata$filename, 'month=([0-9]{2})', 1, 1, 'e') || '-'\n"
-        "        || regexp_substr(metadata$filename, 'day=([0-9]{2})', 1, 1, 'e')\n"
-        "    ))\n"
-        ")\n"
-        "partition by (landed_on)\n"
-        "location = @external.raw\n"
-        "refresh_on_create = false\n"
-        "auto_refresh = false\n"
-        f"pattern = '.*/{table.name}/[^/]+[.]parquet'\n"
-        "file_format = (format_name = 'external.parquet')"
-    )
-
-
-def refresh_paths(days: Sequence[dt.date], table: str) -> list[str]:
-    """The paths below the stage to list, so that the files of these days are registered: whole months at once.
-
-    Args:
-        days: Days, sorted.
-        table: Table name; of a month, the table's own pattern picks its files.
-    """
-    paths = []
-    for (year, month), group in itertools.groupby(days, lambda day: (day.year, day.month)):
-        in_month = list(group)
-        after = dt.date(year + month // 12, month % 12 + 1, 1)
-        if len(in_month) == (after - dt.date(year, month, 1)).days:
-            paths.append(f"year={year:04}/month={month:02}/")
-        else:
-            paths += [f"{day_prefix(day)}/{table}/" for day in in_month]
-    return paths
-
-
-def _mark(table: Table) -> str:
-    """What tells one definition of an external table from another."""
-    return f"Definition {hashlib.sha256(external_table(table).encode()).hexdigest()[:16]}"
 
 
 def _rows(cursor: Any) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ PAGES = [PROJECT_DIR / "README.md", *sorted(DOCS.rglob("*.md"))]
 MODELS = sorted((PROJECT_DIR / "oms_dbt" / "models").rglob("*.sql"))
 
 # The window reaches dbt through these; the pipeline sets them, and nobody else needs to know them.
-FOR_DBT = {"OMS_PREPARE", "OMS_WINDOW_FROM", "OMS_WINDOW_TO"}
+FOR_DBT = {"OMS_OUTDATED", "OMS_PREPARE", "OMS_WINDOW_FROM", "OMS_WINDOW_TO"}
 WITHOUT_DEFAULT = {"OMS_SOURCE_URL", "OMS_START_DATE"}
 OPTIONAL = {"OMS_S3_ENDPOINT", "OMS_S3_ENCRYPTION", "OMS_COMPUTE_LOGS_URL", "OMS_SMTP_URL", "OMS_MAIL_TO"} | {
     name for name in VARIABLES if name.startswith("SNOWFLAKE_") and name not in DEFAULTS

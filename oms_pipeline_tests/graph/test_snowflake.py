@@ -19,8 +19,10 @@ from oms_pipeline import sample
 from oms_pipeline.automation import REBUILD_JOB
 from oms_pipeline.calendar import Window
 from oms_pipeline.contract import load_contract
+from oms_pipeline.errors import WarehouseError
 from oms_pipeline.raw.manifest import day_prefix
 from oms_pipeline.settings import get_settings
+from oms_pipeline.transform import assets
 from oms_pipeline.warehouse.bootstrap import bootstrap_statements, run_statements, variables
 from oms_pipeline.warehouse.snowflake_login import connect
 from oms_pipeline_tests.graph.pipeline import BESIDE_THE_ORACLE, Pipeline, unequal
@@ -28,6 +30,7 @@ from oms_pipeline_tests.oracle import GRAIN
 from oms_pipeline_tests.raw.bucket import LOGIN, Bucket, new_bucket, s3_server
 from oms_pipeline_tests.snowflake.server import Bed, LoggedStatement, new_key_pair, start
 from oms_pipeline_tests.source.real_oms import SCHEMA, Oms
+from oms_pipeline_tests.warehouse.test_snowflake import unparsable
 
 FIRST = dt.date(2026, 3, 6)  # before the night New York's clocks go forward
 DAYS = [FIRST + dt.timedelta(days=number) for number in range(8)]
@@ -216,6 +219,32 @@ def test_a_day_takes_at_most_sixty_statements_each_with_its_tag_and_no_scan_with
     )
 
 
+@pytest.mark.slow
+def test_what_else_is_sent_is_snowflakes_sql_as_a_day_is(lived: tuple[OnSnowflake, InBucket]) -> None:
+    snowflake, _ = lived
+    snowflake.simulate(2)
+
+    def everything_but_a_day() -> None:
+        snowflake.warehouse.check()
+        loaded(snowflake, DAYS[0])
+        snowflake.run_assets(DAYS[1], ["marts", "dim_products"])
+        rebuilt(snowflake, snowflake.window(DAYS[0]))
+        snowflake.warehouse.layer_rows()
+        snowflake.warehouse.registered_days(load_contract())
+
+    sent = {statement.sql.strip().rstrip(";") for statement in snowflake.statements_of(everything_but_a_day)}
+    kinds = {" ".join(sql.split()[:2]).lower() for sql in sent}
+    assert {
+        "create or",
+        "create table",
+        "create transient",
+        "create view",
+        "insert overwrite",
+        "list @external.raw/year=0000/",
+    } <= kinds
+    assert {sql: found for sql in sent if (found := unparsable(f"{sql};\n"))} == {}
+
+
 def as_kept(statements: list[LoggedStatement]) -> str:
     """The statements with what differs from run to run left out."""
     texts = [
@@ -287,6 +316,39 @@ def test_a_key_twice_in_what_is_merged_stops_the_day(lived: tuple[OnSnowflake, I
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("where", ["between two models", "before the commit"])
+def test_a_run_whose_transaction_has_been_rolled_back_commits_no_part_of_the_day(
+    lived: tuple[OnSnowflake, InBucket], monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Snowflake does so to a session that stood still for five minutes while another waited."""
+    snowflake, _ = lived
+    snowflake.simulate(2)
+    loaded(snowflake, DAYS[0])
+    before = snowflake.tables()
+
+    def roll_back() -> None:
+        session = snowflake.bed.statements()[-1].session
+        snowflake.execute(f"select system$abort_transaction({session})")
+
+    def after_a_fact(task: str, step: str, total: int) -> None:
+        if step == "fct_orders":
+            roll_back()
+
+    with monkeypatch.context() as patch:
+        if where == "between two models":
+            patch.setattr(assets, "report", after_a_fact)
+        else:
+            patch.setattr(assets, "run_tests", lambda *_: [roll_back()][:0])
+        report = snowflake.run(snowflake.window(DAYS[1]))
+    assert report.error is not None
+    assert "Snowflake has ended this run's transaction" in report.error
+    assert unequal(before, snowflake.tables()) == []
+
+    loaded(snowflake, DAYS[1])
+    assert snowflake.differences(DAYS[1]) == []
+
+
+@pytest.mark.slow
 def test_runs_at_the_same_time_wait_for_each_other_and_lose_no_day(lived: tuple[OnSnowflake, InBucket]) -> None:
     snowflake, twin = lived
     snowflake.simulate(4)
@@ -320,15 +382,48 @@ def test_a_rebuild_is_one_transaction_too_and_mends_a_table_whose_columns_have_c
     assert all(" view " in sql.split("as (")[0] for sql in made), "a table that is right was made anew"
 
     with connect(snowflake.settings.snowflake) as connection:  # type: ignore[arg-type]
-        connection.cursor().execute("alter table marts.dim_stores add column mood varchar")
+        for change in ("add column mood varchar", "drop column closed_on", "add column closed_on varchar"):
+            connection.cursor().execute(f"alter table marts.dim_stores {change}")
     report = snowflake.run(snowflake.window(DAYS[2]))
     assert report.error == (
-        "marts.dim_stores is stored with other columns than the model now has: mood. "
+        "marts.dim_stores is stored with other columns than the model now has: mood is no longer in the model, "
+        "closed_on is text instead of date. "
         "Build it anew from the raw zone: oms rebuild"
     )
     rebuilt(snowflake, snowflake.window(DAYS[0], DAYS[2]))
     loaded(twin, DAYS[2])
     assert differing(snowflake, twin) == []
+
+
+@pytest.mark.slow
+def test_a_raw_zone_that_has_moved_is_told_and_bootstrap_lets_the_stage_follow(
+    lived: tuple[OnSnowflake, InBucket],
+) -> None:
+    snowflake, _ = lived
+    snowflake.simulate(2)
+    loaded(snowflake, DAYS[0])
+    for key in snowflake.bucket.keys("raw/"):
+        snowflake.bucket.put(f"moved/{key.removeprefix('raw/')}", snowflake.bucket.get(key))
+        snowflake.bucket.client.delete_object(Bucket=snowflake.bucket.name, Key=key)
+    moved = dataclasses.replace(snowflake, variables={**snowflake.variables, "OMS_RAW_URL": "s3://oms-raw/moved"})
+
+    told = "The stage external.raw reads s3://oms-raw/raw/, and OMS_RAW_URL is s3://oms-raw/moved/. "
+    with pytest.raises(WarehouseError, match=re.escape(told)):
+        moved.warehouse.check()
+    assert told in (moved.run(moved.window(DAYS[1])).error or "")
+
+    with connect(snowflake.bed.login(), database=False) as connection:
+        values = variables(
+            moved.settings.snowflake,  # type: ignore[arg-type]
+            raw_url="s3://oms-raw/moved",
+            aws_role_arn="arn:aws:iam::123456789012:role/oms-raw",
+        )
+        for _ in run_statements(connection, bootstrap_statements(values, ["integration", "stage"])):
+            pass
+    assert "s3://oms-raw/moved/" in moved.warehouse.check()
+    loaded(moved, DAYS[1])
+    assert moved.differences(DAYS[1]) == []
+    assert sorted(moved.warehouse.registered_days(load_contract())) == DAYS[:2]
 
 
 def rebuilt(pipeline: Pipeline, window: Window) -> None:

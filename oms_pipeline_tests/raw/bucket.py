@@ -179,6 +179,9 @@ def _handler(proxy: Proxy, server: str) -> type[BaseHTTPRequestHandler]:
             connection.request(self.command, self.path, body, dict(self.headers))
             answer = connection.getresponse()
             data = answer.read()
+            if failure is not None and not data:
+                self._hang_up()
+                return
             headers = {name: value for name, value in answer.getheaders() if name.lower() not in _OF_ONE_HOP}
             if self.command == "HEAD":
                 headers["Content-Length"] = answer.getheader("Content-Length") or "0"

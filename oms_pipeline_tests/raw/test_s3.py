@@ -395,13 +395,72 @@ def test_a_holder_that_stood_still_for_too_long_writes_nothing_more(
     with pytest.raises(TransientRawZoneError, match="taken over by another run"), mine.lock():  # noqa: PT012
         # What S3 sees of a process that was stopped and goes on later: another's lock object in place of its own.
         bucket.put("raw/.landing.lock", b'{"held": true, "holder": "another", "token": "x"}')
-        wait_until(mine._lost.is_set)
+        wait_until(mine._held[0].lost.is_set)
         with pytest.raises(TransientRawZoneError, match="Run the day again"):
             mine.write_text("a", "text")
         with pytest.raises(TransientRawZoneError, match="Run the day again"):
             mine.sweep("", [])
     assert bucket.keys() == []
     assert b"another" in bucket.get("raw/.landing.lock"), "what is no longer ours is not freed"
+
+
+def test_a_holder_that_wakes_up_before_its_heart_does_writes_nothing_more(
+    store: S3Store, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oms_pipeline.raw.s3_lock._BEATS_PER_LEASE", 0.01)  # a machine asleep has no heart beat
+    short = replace(store, lease=dt.timedelta(seconds=1), lock_timeout=dt.timedelta(seconds=10))
+    sleeper, other = replace(short), replace(short)
+    with pytest.raises(TransientRawZoneError, match="taken over by another run"), sleeper.lock():  # noqa: PT012
+        time.sleep(1.5)
+        with other.lock():
+            other.write_text("day/manifest", "the other's")
+            with pytest.raises(TransientRawZoneError, match="Run the day again"):
+                sleeper.write_text("mine", "text")
+            with pytest.raises(TransientRawZoneError, match="Run the day again"):
+                sleeper.sweep("day", [])
+    assert bucket.keys() == ["raw/day/manifest"]
+
+
+def test_a_holder_that_slept_while_nobody_waited_goes_on(
+    store: S3Store, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oms_pipeline.raw.s3_lock._BEATS_PER_LEASE", 0.01)
+    sleeper = replace(store, lease=dt.timedelta(seconds=1))
+    with sleeper.lock():
+        time.sleep(1.5)
+        sleeper.write_text("a", "text")
+    assert store.read_text("a") == "text"
+
+
+@pytest.mark.parametrize("there", ["the other's", None], ids=["written", "deleted"])
+def test_a_text_is_not_written_over_what_another_has_made_of_it(
+    store: S3Store, bucket: Bucket, there: str | None
+) -> None:
+    over = "as read" if there is None else None
+    if there is not None:
+        bucket.put("raw/manifest", there.encode())
+    with pytest.raises(TransientRawZoneError, match=r"raw/manifest was changed by another run"):
+        store.write_text("manifest", "mine", over=over)
+    assert store.read_text("manifest") == there
+
+
+def test_a_text_that_changes_between_the_look_and_the_write_is_kept(
+    store: S3Store, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.put("raw/manifest", b"as read")
+    monkeypatch.setattr(S3Store, "_check_lock", lambda _: bucket.put("raw/manifest", b"the other's"))
+    with pytest.raises(TransientRawZoneError, match=r"was changed by another run"):
+        store.write_text("manifest", "mine", over="as read")
+    assert store.read_text("manifest") == "the other's"
+
+
+def test_a_text_whose_answer_is_lost_is_not_taken_for_anothers(store: S3Store, bucket: Bucket, proxy: Proxy) -> None:
+    proxy.fail(Failure("PUT", "raw/manifest", 1, times=1))
+    store.write_text("manifest", "mine")
+    proxy.fail(Failure("PUT", "raw/manifest", 1, times=1))
+    store.write_text("manifest", "newer", over="mine")
+    assert store.read_text("manifest") == "newer"
+    assert len([request for request in proxy.asked if request.startswith("PUT")]) == 4
 
 
 def test_a_write_of_the_lock_whose_answer_is_lost_is_not_taken_for_anothers(store: S3Store, proxy: Proxy) -> None:

@@ -66,6 +66,14 @@ def stage_url(session: Session, location: str) -> str | None:
     return found[0].rstrip("/") + "/" + path if found[0] else None
 
 
+def list_stages(session: Session) -> str:
+    """The SELECT that answers INFORMATION_SCHEMA.STAGES."""
+    found = session.conn._duck_conn.execute(
+        f"SELECT database_name, schema_name, name, url FROM {_STAGES} WHERE database_name = ?", [session.conn.database]
+    ).fetchall()
+    return rows(["STAGE_CATALOG", "STAGE_SCHEMA", "STAGE_NAME", "STAGE_URL"], found)
+
+
 def list_stage(session: Session, statement: Statement, bucket: Bucket) -> str | None:
     """The SELECT that answers LIST for a stage on S3; None for another stage."""
     location = statement.location()

@@ -18,6 +18,7 @@ from typing import Any
 
 import fakesnow.server as fake
 import jwt
+import pyarrow as pa
 import uvicorn
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from snowflake.connector.errors import Error as ConnectorError
@@ -32,6 +33,7 @@ from oms_pipeline_tests.snowflake.account_objects import fingerprint
 from oms_pipeline_tests.snowflake.bucket import Bucket
 from oms_pipeline_tests.snowflake.errors import SqlError
 from oms_pipeline_tests.snowflake.locks import Session
+from oms_pipeline_tests.snowflake.statement import words
 from oms_pipeline_tests.snowflake.statements import Account, Plan
 
 _MERGE = 0x3400
@@ -256,6 +258,8 @@ class Front:
         if not answer["success"] and answer.get("code"):
             return _refused(answer["message"], int(answer["code"]), answer["data"]["sqlState"])
         if answer["success"] and answer.get("data"):
+            if not re.match(r"(?i)SELECT|WITH|VALUES", words(body["sqlText"])):
+                answer["data"] |= _as_json(answer["data"])
             answer["data"] |= {"finalRoleName": session.role, "finalWarehouseName": session.warehouse}
         return JSONResponse(answer)
 
@@ -306,6 +310,30 @@ def _counted(session: Session, counts: dict[str, int]) -> Response:
             "success": True,
         }
     )
+
+
+def _as_json(data: dict[str, Any]) -> dict[str, Any]:
+    """The same rows as JSON: Snowflake answers nothing but queries in Arrow."""
+    if data.get("queryResultFormat") != "arrow":
+        return {}
+    encoded = data.pop("rowsetBase64")
+    columns = pa.ipc.open_stream(base64.b64decode(encoded)).read_all().columns if encoded else []
+    values = [[_text(value) for value in column.to_pylist()] for column in columns]
+    return {"queryResultFormat": "json", "rowset": [list(row) for row in zip(*values, strict=True)]}
+
+
+def _text(value: Any) -> str | None:
+    match value:
+        case None:
+            return None
+        case bool():
+            return "1" if value else "0"
+        case {"epoch": epoch, "fraction": fraction, "timezone": zone}:
+            return f"{epoch}.{fraction:09} {zone}"
+        case {"epoch": epoch, "fraction": fraction}:
+            return f"{epoch}.{fraction:09}"
+        case _:
+            return str(value)
 
 
 def _failure(message: str, code: int, state: str) -> Response:

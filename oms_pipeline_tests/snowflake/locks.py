@@ -86,6 +86,19 @@ class Locks:
                 self._owners = {table: owner for table, owner in self._owners.items() if owner is not session}
                 self._changed.notify_all()
 
+    def abort(self, number: int) -> str:
+        """Rolls back what a session has written, from outside; its next write begins another transaction.
+
+        Raises:
+            SqlError: No transaction has this number.
+        """
+        with self._changed:
+            found = next((owner for owner in self._owners.values() if owner.number == number), None)
+        if found is None:
+            raise SqlError(f"Transaction {number} does not exist.", 90106, "22000")
+        self.end(found, commit=False)
+        return "Aborted transaction id: " + str(number)
+
     def _wait(self, session: Session, table: str) -> None:
         parameters = {**session.parameters, **session.statement_parameters}
         limits = {

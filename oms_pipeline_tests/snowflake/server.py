@@ -12,6 +12,7 @@ Imitated by this folder, in front of fakesnow's server (`front.py`):
 - MERGE, which refuses a target row that matches twice, also where both matches delete it, which Snowflake allows;
 - comments, exact row counts, sums of decimals;
 - roles, users, warehouses, resource monitors, integrations, grants: properties are checked and remembered, no more;
+- answers as Snowflake sends them: queries in Arrow, everything else (SHOW, DESC, LIST, ALTER) in JSON;
 - a log of all statements with their query tags (`Bed.statements`).
 
 Never there: privileges, credits, suspended warehouses, history (two tables of ACCOUNT_USAGE are there, empty), time

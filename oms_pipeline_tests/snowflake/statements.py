@@ -10,7 +10,7 @@ from fakesnow.transforms import stage as internal_stage
 from oms_pipeline_tests.snowflake.account_objects import KINDS, AccountObjects
 from oms_pipeline_tests.snowflake.bucket import Bucket
 from oms_pipeline_tests.snowflake.errors import SqlError, missing
-from oms_pipeline_tests.snowflake.external_tables import ExternalTables, full_name, list_stage
+from oms_pipeline_tests.snowflake.external_tables import ExternalTables, full_name, list_stage, list_stages
 from oms_pipeline_tests.snowflake.locks import Locks, Session
 from oms_pipeline_tests.snowflake.merges import merge
 from oms_pipeline_tests.snowflake.statement import DONE, Statement, literal, rows, words
@@ -65,7 +65,7 @@ class Account:
         if write := _WRITES.match(text):
             self._lock(session, write)
             if text.startswith("MERGE"):
-                return Plan(counts=merge(session, statement.sql))
+                return Plan(counts=merge(session, self._functions(session, statement.sql)))
         *first, last = self._translated(session, statement, text)
         for each in first:
             session.conn.cursor().execute(each)
@@ -273,12 +273,20 @@ class Account:
             "CURRENT_USER": session.user,
             "CURRENT_ACCOUNT": "TESTBED",
             "CURRENT_REGION": "AWS_EU_CENTRAL_1",
+            "CURRENT_SESSION": str(session.number),
             "CURRENT_TRANSACTION": str(session.number) if session.transaction else None,
         }
         calls = re.compile(rf"(?i)\b({'|'.join(values)})\s*\(\s*\)")
         sql = calls.sub(lambda call: literal(values[call[1].upper()]), sql)
+        sql = re.sub(
+            r"(?i)\bsystem\$abort_transaction\s*\(\s*(\d+)\s*\)",
+            lambda call: literal(self.locks.abort(int(call[1]))),
+            sql,
+        )
         if re.search(r"(?i)\brow_count\b", sql) and re.search(r"(?i)\binformation_schema[.]tables\b", sql):
             sql = _with_row_counts(session, sql)
+        if re.search(r"(?i)\binformation_schema[.]stages\b", sql):
+            sql = re.sub(r"(?i)\binformation_schema[.]stages\b", lambda _: f"({list_stages(session)})", sql)
         return self._external.listed(session, sql)
 
 

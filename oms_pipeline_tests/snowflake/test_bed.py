@@ -19,7 +19,7 @@ import pytest
 from dagster_snowflake import SnowflakeResource
 from dbt.cli.main import dbtRunner
 from snowflake.connector import SnowflakeConnection
-from snowflake.connector.errors import DatabaseError, ProgrammingError
+from snowflake.connector.errors import DatabaseError, NotSupportedError, ProgrammingError
 
 from oms_pipeline_tests.snowflake.conftest import BUCKET, Query, connect
 from oms_pipeline_tests.snowflake.server import Bed, new_key_pair
@@ -526,6 +526,19 @@ def test_dbt_merges_into_an_incremental_model(bed: Bed, query: Query, tmp_path: 
     assert query("select comment from information_schema.tables where table_name = 'FACTS'") == [("Orders.",)]
     merges = [entry for entry in bed.statements() if entry.sql.lstrip().lower().startswith("merge into")]
     assert [entry.query_tag for entry in merges] == ["dbt"]
+
+
+@pytest.mark.parametrize("sql", ["show schemas", "show warehouses", "desc table WORK.T", "show objects in schema WORK"])
+def test_only_queries_are_answered_in_arrow(bed: Bed, query: Query, sql: str) -> None:
+    query("create or replace table WORK.T as select 1 as a, true as b, 'x' as c")
+    with closing(connect(bed.login())) as connection:
+        cursor = ran(connection, "select a, b, c from OMS.WORK.T")
+        assert cursor.fetch_arrow_all().num_rows == 1  # type: ignore[union-attr]
+        connection.cursor().execute("use schema OMS.WORK")
+        shown = ran(connection, sql)
+        with pytest.raises(NotSupportedError):
+            shown.fetch_arrow_all()
+        assert all(len(row) == len(shown.description) for row in ran(connection, sql).fetchall())
 
 
 def test_a_bed_holds_no_secret_of_its_own(bed: Bed) -> None:

@@ -1,5 +1,6 @@
 """The SQL that registers landed days with Snowflake."""
 
+import dataclasses
 import datetime as dt
 import re
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from sqlfluff.core import FluffConfig, Linter
 
 from oms_pipeline.contract import load_contract
-from oms_pipeline.warehouse.snowflake import external_table, refresh_paths
+from oms_pipeline.warehouse.snowflake_external import definition_mark, external_table, refresh_paths
 
 STATEMENTS_OF_A_DAY = Path(__file__).parent.parent / "graph" / "statements_of_a_day.sql"
 
@@ -60,9 +61,16 @@ def test_an_external_table_has_the_contracts_columns_and_is_never_refreshed_by_i
     assert f"pattern = '.*/{table.name}/[^/]+[.]parquet'" in ddl
 
 
-def test_another_contract_makes_another_mark_and_so_another_table() -> None:
-    orders, returns = load_contract()["orders"], load_contract()["returns"]
-    assert external_table(orders).rpartition("comment")[2] != external_table(returns).rpartition("comment")[2]
+def test_another_contract_or_another_bucket_makes_another_mark_and_so_another_table() -> None:
+    orders = load_contract()["orders"]
+    fewer = dataclasses.replace(orders, columns=orders.columns[:-1])
+    marks = [
+        definition_mark(orders, "s3://bucket/raw/"),
+        definition_mark(fewer, "s3://bucket/raw/"),
+        definition_mark(orders, "s3://other/raw/"),
+    ]
+    assert len(set(marks)) == 3
+    assert definition_mark(load_contract()["orders"], "s3://bucket/raw/") == marks[0]
 
 
 @pytest.mark.slow

@@ -47,11 +47,11 @@
 {% endmacro %}
 
 
-{# A table with the model's columns; one that has them keeps its rows. #}
+{# A table with the model's columns; one that has them keeps its rows. The caller has compared: see OMS_OUTDATED. #}
 {% macro prepared_table() %}
-    {% if is_stored_as('table') %}
-        {% set stored = adapter.get_columns_in_relation(this) | map(attribute='name') | map('lower') | sort %}
-        {% if stored == model.columns.keys() | sort %}{{ return(left_as_it_is('table')) }}{% endif %}
+    {% set outdated = env_var('OMS_OUTDATED', '').split(' ') %}
+    {% if is_stored_as('table') and model.schema ~ '.' ~ model.alias not in outdated %}
+        {{ return(left_as_it_is('table')) }}
     {% endif %}
     {{ return(made_anew('table', 'select * from (\n' ~ compiled_code ~ '\n) as made where false')) }}
 {% endmacro %}
@@ -97,4 +97,14 @@
 {# What is there, asked once for all schemas: the project has few relations, and each question is a statement. #}
 {% macro snowflake__show_objects_sql(schema, max_results_per_iter=10000, watermark=none) %}
     show objects in database {{ schema.database }} limit {{ max_results_per_iter }}
+{% endmacro %}
+
+
+{# `oms snowflake bootstrap` makes the schemas; to look for them would be a statement more. #}
+{% macro snowflake__list_schemas(database) %}
+    {% set schemas = [] %}
+    {% for node in graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | unique(attribute='schema') %}
+        {% do schemas.append({'name': node.schema}) %}
+    {% endfor %}
+    {{ return(schemas) }}
 {% endmacro %}
