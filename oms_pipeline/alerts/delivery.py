@@ -14,12 +14,20 @@ from oms_pipeline.errors import MailError, TransientMailError
 from oms_pipeline.settings import Settings, SmtpServer
 
 TIMEOUT_SECONDS: Final = 10.0
+REFUSED_SECONDS: Final = 600.0
 NO_RECIPIENT: Final = "OMS_MAIL_TO is not set. Set it to who gets the mails, such as data@example.com."
 
 
 def mail_dir(settings: Settings) -> Path:
     """Where mails go while no server is set."""
     return settings.home / "mail"
+
+
+def destination(settings: Settings) -> str:
+    """Where mails go, as a sentence."""
+    if settings.smtp is None:
+        return f"No mail server is set: mails become files in {mail_dir(settings)}. To send them, set OMS_SMTP_URL."
+    return f"Mails go by {_where(settings.smtp)} to {', '.join(settings.mail_to) or 'owners only'}."
 
 
 def deliver(
@@ -54,7 +62,7 @@ def deliver(
 
 
 def check(settings: Settings, timeout: float = TIMEOUT_SECONDS, tls: ssl.SSLContext | None = None) -> str:
-    """Whether a mail could be delivered now: logs in, sends nothing.
+    """Whether a mail could be delivered now: logs in, sends nothing; tells what was refused last.
 
     Args:
         settings: For the server, or the folder.
@@ -68,12 +76,43 @@ def check(settings: Settings, timeout: float = TIMEOUT_SECONDS, tls: ssl.SSLCont
         MailError: They would not arrive.
     """
     if settings.smtp is None:
-        return f"no server is set: mails become files in {mail_dir(settings)}. To send them, set OMS_SMTP_URL"
+        return destination(settings)
     with _explained(settings.smtp), _connected(settings.smtp, timeout, tls):
         pass
     if not settings.mail_to:
         raise MailError(NO_RECIPIENT)
-    return f"{_where(settings.smtp)} answers; mails go to {', '.join(settings.mail_to)}"
+    refused = _refusal_file(settings)
+    if refused.exists():
+        raise MailError(f"The last mail was refused, and waits. {refused.read_text(encoding='utf-8')}")
+    return f"{_where(settings.smtp)} answers. {destination(settings)}"
+
+
+def remember_refusal(settings: Settings, error: MailError) -> None:
+    """Keeps what a server refused for good."""
+    if not isinstance(error, TransientMailError):
+        file = _refusal_file(settings)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(str(error), encoding="utf-8")
+
+
+def wait_after_refusal(settings: Settings, now: float) -> None:
+    """Servers lock out who comes again and again with what they refused.
+
+    Args:
+        settings: For where a refusal is kept.
+        now: Seconds since 1970.
+
+    Raises:
+        MailError: It is too early to try again.
+    """
+    file = _refusal_file(settings)
+    if file.exists() and now - file.stat().st_mtime < REFUSED_SECONDS:
+        raise MailError(f"{file.read_text(encoding='utf-8')} (tried every {REFUSED_SECONDS / 60:.0f} minutes)")
+
+
+def forget_refusal(settings: Settings) -> None:
+    """Lets the next tick try again at once: a mail was accepted, so whatever was refused is mended."""
+    _refusal_file(settings).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -119,6 +158,10 @@ def _explained(server: SmtpServer) -> Iterator[None]:
         raise TransientMailError(
             f"The mail server {where} does not answer: {reason}. Mails wait until it does. Check OMS_SMTP_URL."
         ) from error
+
+
+def _refusal_file(settings: Settings) -> Path:
+    return mail_dir(settings) / "refused.txt"
 
 
 def _where(server: SmtpServer) -> str:

@@ -12,6 +12,7 @@ from oms_pipeline.calendar import Window, day_window, partitions_def, window_of_
 from oms_pipeline.contract import Table
 from oms_pipeline.errors import OmsError, RowCountError, TransientRawZoneError, TransientSourceError
 from oms_pipeline.presentation import (
+    NEW_COLUMNS,
     OWNER,
     PREVIEW_ROWS,
     contract_schema,
@@ -201,7 +202,7 @@ def _contract_check(key: list[str], files: list[LandedFile]) -> dg.AssetCheckRes
         passed=True,
         # A column that is missing or retyped has failed the run by now.
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"new_columns": ", ".join(new)} if new else {},
+        metadata={NEW_COLUMNS: ", ".join(new)} if new else {},
         description=f"New at the source, landed, not in the contract: {', '.join(new)}." if new else None,
     )
 
@@ -255,7 +256,7 @@ def _metadata(table: Table, window: Window, manifests: list[Manifest], zone: Raw
         "settled": newest_manifest.settled,
     }
     if new_columns:
-        more["new_columns"] = ", ".join(new_columns)
+        more[NEW_COLUMNS] = ", ".join(new_columns)
     hidden = [column.name for column in table.columns if column.pii]
     return table_metadata(
         sum(file.rows for _, file in files),
