@@ -19,18 +19,31 @@ OUTCOMES: Final = {dg.DagsterRunStatus.SUCCESS: "succeeded", dg.DagsterRunStatus
 
 
 @dataclass(frozen=True)
+class Chart:
+    """A picture to show in a mail.
+
+    Attributes:
+        title: What it shows.
+        description: The same for who cannot see it.
+        png: The picture.
+    """
+
+    title: str
+    description: str
+    png: bytes
+
+
+@dataclass(frozen=True)
 class Business:
     """How business was on a day.
 
     Attributes:
-        numbers: What it is → the figure, both as people read them.
-        chart: A picture as PNG, or None.
-        caption: What the picture shows.
+        numbers: What it is, the figure, and how it compares with the week before, all as people read them.
+        charts: Pictures.
     """
 
-    numbers: Mapping[str, str] = field(default_factory=dict)
-    chart: bytes | None = None
-    caption: str = ""
+    numbers: Sequence[tuple[str, str, str]] = ()
+    charts: Sequence[Chart] = ()
 
 
 BusinessOf = Callable[[dt.date], Business]

@@ -22,8 +22,6 @@ from oms_pipeline.alerts.page import (
 from oms_pipeline.alerts.problems import Kind
 from oms_pipeline.alerts.severity import Severities, Severity
 
-Rows = list[tuple[str, ...]]
-
 
 def render_digest(digest: Digest, envelope: Envelope, severities: Severities, now: float) -> EmailMessage:
     """The mail about a day.
@@ -44,46 +42,46 @@ def render_digest(digest: Digest, envelope: Envelope, severities: Severities, no
         now,
         important=severities[Kind.DIGEST] is Severity.HIGH,
     )
-    picture = f"chart.{message_id[1:-1]}" if digest.business.chart is not None else None
-    tables = _tables(digest)
-    lists = {"Freshness": _freshness(digest), "Worth a look": list(digest.odd)}
-    text = [f"{title}\n" + "\n".join(f"  {': '.join(row)}" for row in rows) for title, rows in tables.items()]
-    text += [f"{title}\n" + "\n".join(f"  {line}" for line in lines) for title, lines in lists.items() if lines]
-    pieces = []
-    for title, rows in tables.items():
-        pieces.append(section(title, table(rows)))
-        if title == "Business" and picture is not None:
-            pieces.append(image(picture, digest.business.caption))
-    if picture is not None and "Business" not in tables:
-        pieces.insert(0, image(picture, digest.business.caption))
+    charts = {f"chart{n}.{message_id[1:-1]}": chart for n, chart in enumerate(digest.business.charts)}
+    business = table(digest.business.numbers) if digest.business.numbers else ""
+    business += "".join(image(content_id, chart.title, chart.description) for content_id, chart in charts.items())
+    tables, lists = _tables(digest), {"Freshness": _freshness(digest), "Worth a look": list(digest.odd)}
+    pieces = [section("Business", business)] if business else []
+    pieces += [section(title, table(rows)) for title, rows in tables.items()]
     pieces += [section(title, "".join(map(paragraph, lines))) for title, lines in lists.items() if lines]
+    rows_of = {"Business": digest.business.numbers, **tables}
+    lines_of = {title: [_line(row) for row in rows] for title, rows in rows_of.items()} | lists
+    texts = ["\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in lines_of.items() if lines]
     colour = RED if digest.late else BLUE if digest.odd else GREEN
     title = f"{digest.day:%A}, {digest.day}"
     body = "".join(pieces) + button(envelope.web_url, "Open Dagster")
     fill(
         message,
-        "\n\n".join([f"{title}: {state.lower()}", *text, f"Open: {envelope.web_url}"]),
+        "\n\n".join([f"{title}: {state.lower()}", *texts, f"Open: {envelope.web_url}"]),
         card(colour, state, title, body),
-        {picture: digest.business.chart} if picture is not None and digest.business.chart is not None else {},
+        {content_id: chart.png for content_id, chart in charts.items()},
     )
     return message
 
 
-def _tables(digest: Digest) -> dict[str, Rows]:
-    tables: dict[str, Rows] = {}
-    if digest.business.numbers:
-        tables["Business"] = list(digest.business.numbers.items())
-    tables["Runs"] = [(_what(ran), _outcome(ran), _duration(ran.seconds)) for ran in digest.ran] or [("Nothing ran.",)]
-    if digest.layers:
-        layers = [(layer.name, f"{layer.rows:,} rows", _duration(layer.seconds)) for layer in digest.layers]
-        tables["Rows and time per layer"] = [*layers]
-    if digest.credits is not None:
-        tables["Warehouse"] = [("credits", f"{digest.credits:.3f}")]
-    return tables
+def _tables(digest: Digest) -> dict[str, list[tuple[str, ...]]]:
+    runs = [(_what(ran), _outcome(ran), _duration(ran.seconds)) for ran in digest.ran]
+    layers = [(layer.name, f"{layer.rows:,} rows", _duration(layer.seconds)) for layer in digest.layers]
+    cost = [] if digest.credits is None else [("Credits", f"{digest.credits:.3f}")]
+    tables: dict[str, list[tuple[str, ...]]] = {
+        "Runs": [*runs] or [("None", "nothing ran")],
+        "Rows and time per layer": [*layers],
+        "Warehouse": [*cost],
+    }
+    return {title: rows for title, rows in tables.items() if rows}
+
+
+def _line(row: tuple[str, ...]) -> str:
+    return f"{row[0]}: {', '.join(row[1:])}".replace("\n", " ")
 
 
 def _what(ran: Ran) -> str:
-    return f"{ran.what} ({some(ran.days)})" if ran.days else ran.what
+    return f"{ran.what}\n{some(ran.days)}" if ran.days else ran.what
 
 
 def _outcome(ran: Ran) -> str:

@@ -147,7 +147,7 @@ def _rows(problem: Problem, envelope: Envelope) -> list[tuple[str, str]]:
     rows += [
         ("Step", problem.step),
         ("Assets", some(problem.assets)),
-        ("Newest late day" if is_late else "Days", some(ranges(problem.days))),
+        ("Days", "" if is_late else some(ranges(problem.days))),
         ("Owner", some(problem.owners)),
         ("Since", envelope.time(problem.opened)),
     ]

@@ -38,7 +38,8 @@ _ROW: Final = (
 )
 _TABLE: Final = '<table role="presentation" style="width:100%;border-collapse:collapse;font-size:15px">{rows}</table>'
 _CELL: Final = (
-    '<td style="padding:4px 0 4px {gap}px;border-bottom:1px solid #eaecf0;vertical-align:top;{align}">{text}</td>'
+    '<td style="padding:4px 0 4px {gap}px;border-bottom:1px solid #eaecf0;vertical-align:top;text-align:{align};'
+    'overflow-wrap:anywhere">{text}</td>'
 )
 _BUTTON: Final = (
     '<p style="margin:16px 0 0"><a href="{url}" style="display:inline-block;background:#1d4ed8;color:#fff;'
@@ -148,27 +149,29 @@ def paragraph(text: str) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """A table: names on the left, figures on the right."""
+    """A table: names on the left, figures on the right; what follows a line break is small."""
     lines = []
     for cells in rows:
         line = [
-            _CELL.format(
-                gap=12 if n else 0,
-                align="text-align:right;white-space:nowrap" if n else "overflow-wrap:anywhere",
-                text=escape(text),
-            )
+            _CELL.format(gap=12 if n else 0, align="right" if n else "left", text=_with_small_print(text))
             for n, text in enumerate(cells)
         ]
         lines.append(f"<tr>{''.join(line)}</tr>")
     return _TABLE.format(rows="".join(lines))
 
 
-def image(content_id: str, caption: str) -> str:
-    """A picture that is inside the mail, as wide as the page."""
+def _with_small_print(text: str) -> str:
+    first, _, rest = text.partition("\n")
+    small = f'<span style="display:block;font-size:13px;color:#475467">{escape(rest)}</span>' if rest else ""
+    return escape(first) + small
+
+
+def image(content_id: str, title: str, description: str) -> str:
+    """A picture that is inside the mail, at most as wide as the page, under its title."""
     return (
-        f'<p style="margin:12px 0"><img src="cid:{escape(content_id, quote=True)}" alt="{escape(caption, quote=True)}" '
-        'style="display:block;width:100%;height:auto;border:0">'
-        f'<span style="font-size:13px;color:#475467">{escape(caption)}</span></p>'
+        f'<p style="margin:16px 0 4px;font-size:13px;color:#475467">{escape(title)}</p>'
+        f'<img src="cid:{escape(content_id, quote=True)}" alt="{escape(description, quote=True)}" width="528" '
+        'style="display:block;width:100%;max-width:528px;height:auto;border:0">'
     )
 
 

@@ -145,11 +145,11 @@ class Problem:
     def title(self) -> str:
         """What failed, in a few words that stay the same as long as the problem lasts."""
         if self.kind is Kind.FRESHNESS_MISSED:
-            return "data is late"
+            return "Data is late"
         if self.kind is Kind.SCHEMA_DRIFT:
-            return "new columns at the source"
+            return "New columns at the source"
         job = "" if self.job.startswith(ASSET_JOB) else self.job
-        what = f"backfill {self.backfill}{f' of {job}' if job else ''}" if self.backfill else job or "a run of assets"
+        what = f"Backfill {self.backfill}{f' of {job}' if job else ''}" if self.backfill else job or "A run of assets"
         if self.kind is Kind.CHECK_FAILED:
             return f"{what}: a check failed"
         return f"{what} failed at {self.step}" if self.step and not self.backfill else f"{what} failed"

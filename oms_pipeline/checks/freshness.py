@@ -120,9 +120,10 @@ def _told(late: Sequence[dt.date]) -> dict[str, Any]:
     """What a check of these late days has to say."""
     if not late:
         return {"passed": True, "metadata": {"late_days": 0}}
-    ends = f"{late[0]}" if len(late) == 1 else f"{late[0]} to {late[-1]}"
+    one = len(late) == 1
+    told = f"1 day is late: {late[0]}" if one else f"{len(late)} days are late: {late[0]} to {late[-1]}"
     return {
         "passed": False,
         "metadata": {"late_days": len(late), "first_late_day": str(late[0]), LAST_LATE_DAY: str(late[-1])},
-        "description": f"{len(late)} late: {ends}. Run: oms backfill --from {late[0]} --to {late[-1]}",
+        "description": f"{told}. Run: oms backfill --from {late[0]} --to {late[-1]}",
     }
