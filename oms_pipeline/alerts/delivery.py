@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from oms_pipeline.alerts.problems import one_line
-from oms_pipeline.errors import MailError, TransientMailError
+from oms_pipeline.errors import MailError, RefusedMailError, TransientMailError
 from oms_pipeline.settings import Settings, SmtpServer
 
 TIMEOUT_SECONDS: Final = 10.0
@@ -49,12 +49,13 @@ def deliver(
 
     Raises:
         TransientMailError: It was not accepted now, but may be later.
+        RefusedMailError: It will not be accepted; others may.
         MailError: It will not be accepted until something is changed.
     """
     if settings.smtp is None:
         return _keep(message, mail_dir(settings))
     if not message["To"]:
-        raise MailError(NO_RECIPIENT)
+        raise RefusedMailError(NO_RECIPIENT)
     refused: Sequence[str] = ()
     with _explained(settings.smtp), _connected(settings.smtp, timeout, tls) as client:
         refused = list(client.send_message(message))
@@ -108,6 +109,7 @@ def wait_after_refusal(settings: Settings, now: float) -> None:
     file = _refusal_file(settings)
     if file.exists() and now - file.stat().st_mtime < REFUSED_SECONDS:
         raise MailError(f"{file.read_text(encoding='utf-8')} (tried every {REFUSED_SECONDS / 60:.0f} minutes)")
+    file.unlink(missing_ok=True)
 
 
 def forget_refusal(settings: Settings) -> None:
@@ -148,7 +150,9 @@ def _explained(server: SmtpServer) -> Iterator[None]:
     try:
         yield
     except smtplib.SMTPRecipientsRefused as error:
-        raise _refusal(where, list(error.recipients.values()), server) from error
+        raise _refusal(where, list(error.recipients.values()), server, RefusedMailError) from error
+    except smtplib.SMTPDataError as error:
+        raise _refusal(where, [(error.smtp_code, error.smtp_error)], server, RefusedMailError) from error
     except smtplib.SMTPResponseException as error:
         raise _refusal(where, [(error.smtp_code, error.smtp_error)], server) from error
     except smtplib.SMTPNotSupportedError as error:
@@ -168,7 +172,12 @@ def _where(server: SmtpServer) -> str:
     return f"{server.host}:{server.port}"
 
 
-def _refusal(where: str, answers: Sequence[tuple[int, bytes | str]], server: SmtpServer) -> MailError:
+def _refusal(
+    where: str,
+    answers: Sequence[tuple[int, bytes | str]],
+    server: SmtpServer,
+    for_good: type[MailError] = MailError,
+) -> MailError:
     code, answer = answers[0]
     text = _shown(answer.decode(errors="replace") if isinstance(answer, bytes) else answer, server)
     if any(code < 500 for code, _ in answers):
@@ -181,7 +190,7 @@ def _refusal(where: str, answers: Sequence[tuple[int, bytes | str]], server: Smt
         remedy = "Check OMS_MAIL_FROM and OMS_MAIL_TO, and what the server lets this user send."
     else:
         remedy = "Look up its answer in the server's manual."
-    return MailError(f"The mail server {where} refuses the mail: {code} {text}. {remedy} Then try: oms alerts test")
+    return for_good(f"The mail server {where} refuses the mail: {code} {text}. {remedy} Then try: oms alerts test")
 
 
 def _shown(text: str, server: SmtpServer) -> str:

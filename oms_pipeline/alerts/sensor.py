@@ -17,7 +17,6 @@ import dagster as dg
 from oms_pipeline.alerts.delivery import (
     deliver,
     destination,
-    forget_refusal,
     remember_refusal,
     wait_after_refusal,
 )
@@ -30,12 +29,14 @@ from oms_pipeline.alerts.problems import HOUR, Kind, Lateness, Problem, after, i
 from oms_pipeline.alerts.severity import Severities, Severity
 from oms_pipeline.alerts.state import SENSOR, State
 from oms_pipeline.calendar import due_at, newest_due
-from oms_pipeline.errors import MailError
+from oms_pipeline.errors import MailError, RefusedMailError
 from oms_pipeline.settings import Settings
 
 EVERY_SECONDS: Final = 30
 MAILS_PER_HOUR: Final = 20
 SEND_SECONDS: Final = 15.0
+# The checks of lateness are evaluated about once a minute: by then they know of the deadline.
+DIGEST_SECONDS: Final = 120.0
 
 Deliver = Callable[[EmailMessage, Settings], str]
 
@@ -47,7 +48,7 @@ class Watch:
     Attributes:
         settings: The environment.
         severities: How much each event matters.
-        deadline: The local time at which the day before is due, and the digest is sent.
+        deadline: The local time at which the day before is due; soon after it the digest is sent.
         business_of: Tells how business was.
     """
 
@@ -56,9 +57,10 @@ class Watch:
     deadline: dt.time
     business_of: BusinessOf
 
-    def newest_due(self, now: float) -> dt.date:
-        """The newest day that is due."""
-        return newest_due(self.settings.timezone, self.deadline, dt.datetime.fromtimestamp(now, dt.UTC))
+    def digest_day(self, now: float) -> dt.date:
+        """The newest day whose digest is due."""
+        instant = dt.datetime.fromtimestamp(now - DIGEST_SECONDS, dt.UTC)
+        return newest_due(self.settings.timezone, self.deadline, instant)
 
 
 def alert_sensor(watch: Watch) -> dg.SensorDefinition:
@@ -116,7 +118,7 @@ def tick(
     """
     now = time.time() if now is None else now
     if not cursor:
-        started = State(newest(instance), digested=watch.newest_due(now).isoformat())
+        started = State(newest(instance), digested=watch.digest_day(now).isoformat())
         return started.dump(), f"Started: what happens from now on is mailed. {destination(watch.settings)}"
     late = lateness(instance, catalog, now)
     state = _read(instance, catalog, State.load(cursor), late, now)
@@ -126,25 +128,31 @@ def tick(
     state = replace(state, problems=told(state.problems, unwanted, now), sent=lately)
     wanted = [problem for problem in due if problem not in unwanted]
     accepted: list[str] = []
-    stopped = ""
+    failed = ""
     sending_since = time.monotonic()
     try:
-        for message, state_after in _mails(instance, catalog, watch, state, wanted, late, now):
-            if not accepted:
+        for letter in _letters(instance, catalog, watch, state, wanted, late, now):
+            if not accepted and not failed:
                 wait_after_refusal(watch.settings, now)
-            accepted.append(_sent(message, watch.settings, send))
-            state = state_after
+            try:
+                accepted.append(_sent(letter.message, watch.settings, send))
+            except RefusedMailError as error:
+                failed = f" Refused: {error}"  # what is wrong with this mail keeps no other one back
+                continue
+            state = letter.accepted(state, now)
             if time.monotonic() - sending_since > SEND_SECONDS:
-                stopped = " The server is slow: what is left is sent with the next tick."
+                failed += " The server is slow: what is left is sent with the next tick."
                 break
     except Exception as error:
         # What was accepted is not sent again, whatever went wrong with what came after it.
         if not accepted:
             raise
-        stopped = f" Then: {error}"
+        failed += f" Then: {error}"
+    if failed and not accepted:
+        raise MailError(failed.strip())
     where = f" to {accepted[-1]}" if accepted else ""
     is_open = sum(problem.recovered is None for problem in state.problems.values())
-    done = f"{_count(len(accepted), 'mail')} sent{where}; {_count(is_open, 'problem')} open.{stopped}"
+    done = f"{_count(len(accepted), 'mail')} sent{where}; {_count(is_open, 'problem')} open.{failed}"
     return state.dump(), f"{done} {destination(watch.settings)}"
 
 
@@ -170,7 +178,22 @@ def _read(instance: dg.DagsterInstance, catalog: Catalog, state: State, late: La
     return replace(state, problems=after(state.problems, late))
 
 
-def _mails(
+@dataclass(frozen=True)
+class _Letter:
+    """A mail, and what is told by it: problems, or the digest of a day."""
+
+    message: EmailMessage
+    problems: Sequence[Problem] = ()
+    day: str = ""
+
+    def accepted(self, state: State, now: float) -> State:
+        """The state once the server took it."""
+        if self.day:
+            return replace(state, digested=self.day)
+        return replace(state, problems=told(state.problems, self.problems, now), sent=(*state.sent, now))
+
+
+def _letters(
     instance: dg.DagsterInstance,
     catalog: Catalog,
     watch: Watch,
@@ -178,30 +201,27 @@ def _mails(
     wanted: Sequence[Problem],
     late: Lateness,
     now: float,
-) -> Iterator[tuple[EmailMessage, State]]:
-    """The mails that are due, each with the state once it is accepted; made one by one, as they are sent."""
+) -> Iterator[_Letter]:
+    """The mails that are due, made one by one, as they are sent."""
     envelope, severities = Envelope.of(watch.settings), watch.severities
     for problems in mails_for(wanted, MAILS_PER_HOUR - len(state.sent)):
-        state = replace(state, problems=told(state.problems, problems, now), sent=(*state.sent, now))
         if len(problems) == 1:
-            yield render(problems[0], envelope, severities, now), state
+            yield _Letter(render(problems[0], envelope, severities, now), problems)
         else:
-            yield render_held_back(problems, envelope, severities, now), state
-    day = watch.newest_due(now)
-    if severities[Kind.DIGEST] is not Severity.NEVER and day.isoformat() > state.digested:
+            yield _Letter(render_held_back(problems, envelope, severities, now), problems)
+    day = watch.digest_day(now)
+    if severities[Kind.DIGEST] is not Severity.NEVER and str(day) > state.digested:
         since = due_at(day - dt.timedelta(days=1), watch.settings.timezone, watch.deadline)
         digest = digest_of(day, since, instance, catalog, late, state.problems.values(), watch.business_of)
-        yield render_digest(digest, envelope, severities, now), replace(state, digested=day.isoformat())
+        yield _Letter(render_digest(digest, envelope, severities, now), day=str(day))
 
 
 def _sent(message: EmailMessage, settings: Settings, send: Deliver) -> str:
     try:
-        accepted = send(message, settings)
+        return send(message, settings)
     except MailError as error:
         remember_refusal(settings, error)
         raise
-    forget_refusal(settings)
-    return accepted
 
 
 def _count(number: int, what: str) -> str:
