@@ -76,6 +76,19 @@ def yesterday(settings: Settings) -> dt.date:
     return today(settings) - dt.timedelta(days=1)
 
 
+def newest_due(timezone: ZoneInfo, deadline: dt.time, now: dt.datetime) -> dt.date:
+    """The newest day that should be in by now: a day is due at the deadline, local time, on the day after it."""
+    end = now.astimezone(timezone).date()
+    # Instants, not times on the clock: where it goes back, an hour comes twice and a deadline does not.
+    is_due = now.astimezone(dt.UTC) >= due_at(end - dt.timedelta(days=1), timezone, deadline)
+    return end - dt.timedelta(days=1 if is_due else 2)
+
+
+def due_at(day: dt.date, timezone: ZoneInfo, deadline: dt.time) -> dt.datetime:
+    """The instant, in UTC, by which a day should be in."""
+    return dt.datetime.combine(day + dt.timedelta(days=1), deadline, timezone).astimezone(dt.UTC)
+
+
 def partitions_def(settings: Settings) -> dg.DailyPartitionsDefinition:
     """The daily partitions of every asset in the graph."""
     return dg.DailyPartitionsDefinition(start_date=settings.start_date.isoformat(), timezone=settings.timezone.key)

@@ -126,7 +126,7 @@ def load_deadline(path: Path = CONTRACT_FILE) -> dt.time:
     Raises:
         ContractError: The file is missing, or has no such time.
     """
-    written = _sources(path)[0].get("config", {}).get("meta", {}).get("deadline")
+    written = _meta(path).get("deadline")
     hour_and_minute = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", written) if isinstance(written, str) else None
     if hour_and_minute is None or written == "00:00":
         raise ContractError(
@@ -134,6 +134,27 @@ def load_deadline(path: Path = CONTRACT_FILE) -> dt.time:
             'midnight, in quotes, such as deadline: "06:00".'
         )
     return dt.time(int(hour_and_minute[1]), int(hour_and_minute[2]))
+
+
+@cache
+def load_mails(path: Path = CONTRACT_FILE) -> dict[str, str]:
+    """How much each event matters, as written: event → severity; empty if nothing is.
+
+    Raises:
+        ContractError: The file is missing, or holds something else there.
+    """
+    written = _meta(path).get("mails", {})
+    if not isinstance(written, dict):
+        raise ContractError(
+            f"{path.name}: mails is {written!r}. Write under the source's config.meta one line per event, "
+            "such as mails: {run_failed: high}."
+        )
+    return {str(event): str(severity) for event, severity in written.items()}
+
+
+def _meta(path: Path) -> dict[str, Any]:
+    meta: dict[str, Any] = _sources(path)[0].get("config", {}).get("meta", {})
+    return meta
 
 
 @cache

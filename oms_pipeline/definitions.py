@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from oms_pipeline import automation, sample
-from oms_pipeline.alerts import alert_sensor
+from oms_pipeline.alerts import Business, Watch, alert_sensor, load_severities
 from oms_pipeline.checks import on_time_checks, with_freshness
 from oms_pipeline.contract import load_contract, load_deadline
 from oms_pipeline.dashboards import dashboard_assets
@@ -93,7 +93,7 @@ def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] 
         asset_checks=[on_time],
         jobs=[daily, rebuild, weekly],
         schedules=automation.schedules(settings, daily, weekly),
-        sensors=[on_time_sensor, alert_sensor(settings)],
+        sensors=[on_time_sensor, alert_sensor(Watch(settings, load_severities(), deadline, lambda day: Business()))],
         # One process per run: a process per step costs four times the work of a day.
         executor=dg.in_process_executor,
         resources={

@@ -65,5 +65,9 @@ class MailError(OmsError):
     """The mail server refused a mail; it will again until something is changed."""
 
 
+class RefusedMailError(MailError):
+    """The mail server refused this one mail; it may well take others."""
+
+
 class TransientMailError(MailError):
     """The mail server did not take a mail this time; it may later."""

@@ -2,9 +2,10 @@
 
 import fcntl
 import os
+import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final
@@ -187,10 +188,23 @@ class SqliteEventLog(SqliteEventLogStorage):
                 with connection.begin():
                     yield connection
 
+    def _is_made(self, shard: str) -> bool:
+        """Whether a database has its tables; Dagster looks that up by loading all revisions there ever were."""
+        path = Path(self.path_for_shard(shard))
+        if not path.exists():
+            return False
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as database:
+            try:
+                # The revision is written last.
+                return database.execute("select 1 from alembic_version").fetchone() is not None
+            except sqlite3.OperationalError:
+                return False
+
     def _connection(self, shard: str) -> Connection:
         if shard not in self._open:
-            with super()._connect(shard):
-                pass  # makes the file and its tables
+            if not self._is_made(shard):
+                with super()._connect(shard):
+                    pass  # makes the file and its tables
             while len(self._open) >= OPEN_DATABASES:
                 self._open.popitem(last=False)[1].close()
             engine = create_engine(

@@ -11,6 +11,10 @@ from oms_pipeline.errors import RowCountError
 
 OWNER: Final = "team:data"
 RECONCILED: Final = "reconciled"
+ON_TIME: Final = "on_time"
+NEW_COLUMNS: Final = "new_columns"
+LAST_LATE_DAY: Final = "last_late_day"
+CREDITS: Final = "credits"
 PREVIEW_ROWS: Final = 5
 HIDDEN: Final = "•••"
 

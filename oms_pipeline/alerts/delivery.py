@@ -10,16 +10,24 @@ from pathlib import Path
 from typing import Final
 
 from oms_pipeline.alerts.problems import one_line
-from oms_pipeline.errors import MailError, TransientMailError
+from oms_pipeline.errors import MailError, RefusedMailError, TransientMailError
 from oms_pipeline.settings import Settings, SmtpServer
 
 TIMEOUT_SECONDS: Final = 10.0
+REFUSED_SECONDS: Final = 600.0
 NO_RECIPIENT: Final = "OMS_MAIL_TO is not set. Set it to who gets the mails, such as data@example.com."
 
 
 def mail_dir(settings: Settings) -> Path:
     """Where mails go while no server is set."""
     return settings.home / "mail"
+
+
+def destination(settings: Settings) -> str:
+    """Where mails go, as a sentence."""
+    if settings.smtp is None:
+        return f"No mail server is set: mails become files in {mail_dir(settings)}. To send them, set OMS_SMTP_URL."
+    return f"Mails go by {_where(settings.smtp)} to {', '.join(settings.mail_to) or 'owners only'}."
 
 
 def deliver(
@@ -41,12 +49,13 @@ def deliver(
 
     Raises:
         TransientMailError: It was not accepted now, but may be later.
+        RefusedMailError: It will not be accepted; others may.
         MailError: It will not be accepted until something is changed.
     """
     if settings.smtp is None:
         return _keep(message, mail_dir(settings))
     if not message["To"]:
-        raise MailError(NO_RECIPIENT)
+        raise RefusedMailError(NO_RECIPIENT)
     refused: Sequence[str] = ()
     with _explained(settings.smtp), _connected(settings.smtp, timeout, tls) as client:
         refused = list(client.send_message(message))
@@ -54,7 +63,7 @@ def deliver(
 
 
 def check(settings: Settings, timeout: float = TIMEOUT_SECONDS, tls: ssl.SSLContext | None = None) -> str:
-    """Whether a mail could be delivered now: logs in, sends nothing.
+    """Whether a mail could be delivered now: logs in, sends nothing; tells what was refused last.
 
     Args:
         settings: For the server, or the folder.
@@ -68,12 +77,44 @@ def check(settings: Settings, timeout: float = TIMEOUT_SECONDS, tls: ssl.SSLCont
         MailError: They would not arrive.
     """
     if settings.smtp is None:
-        return f"no server is set: mails become files in {mail_dir(settings)}. To send them, set OMS_SMTP_URL"
+        return destination(settings)
     with _explained(settings.smtp), _connected(settings.smtp, timeout, tls):
         pass
     if not settings.mail_to:
         raise MailError(NO_RECIPIENT)
-    return f"{_where(settings.smtp)} answers; mails go to {', '.join(settings.mail_to)}"
+    refused = _refusal_file(settings)
+    if refused.exists():
+        raise MailError(f"The last mail was refused, and waits. {refused.read_text(encoding='utf-8')}")
+    return f"{_where(settings.smtp)} answers. {destination(settings)}"
+
+
+def remember_refusal(settings: Settings, error: MailError) -> None:
+    """Keeps what a server refused for good."""
+    if not isinstance(error, TransientMailError):
+        file = _refusal_file(settings)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(str(error), encoding="utf-8")
+
+
+def wait_after_refusal(settings: Settings, now: float) -> None:
+    """Servers lock out who comes again and again with what they refused.
+
+    Args:
+        settings: For where a refusal is kept.
+        now: Seconds since 1970.
+
+    Raises:
+        MailError: It is too early to try again.
+    """
+    file = _refusal_file(settings)
+    if file.exists() and now - file.stat().st_mtime < REFUSED_SECONDS:
+        raise MailError(f"{file.read_text(encoding='utf-8')} (tried every {REFUSED_SECONDS / 60:.0f} minutes)")
+    file.unlink(missing_ok=True)
+
+
+def forget_refusal(settings: Settings) -> None:
+    """Lets the next tick try again at once: a mail was accepted, so whatever was refused is mended."""
+    _refusal_file(settings).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -109,7 +150,9 @@ def _explained(server: SmtpServer) -> Iterator[None]:
     try:
         yield
     except smtplib.SMTPRecipientsRefused as error:
-        raise _refusal(where, list(error.recipients.values()), server) from error
+        raise _refusal(where, list(error.recipients.values()), server, RefusedMailError) from error
+    except smtplib.SMTPDataError as error:
+        raise _refusal(where, [(error.smtp_code, error.smtp_error)], server, RefusedMailError) from error
     except smtplib.SMTPResponseException as error:
         raise _refusal(where, [(error.smtp_code, error.smtp_error)], server) from error
     except smtplib.SMTPNotSupportedError as error:
@@ -121,11 +164,20 @@ def _explained(server: SmtpServer) -> Iterator[None]:
         ) from error
 
 
+def _refusal_file(settings: Settings) -> Path:
+    return mail_dir(settings) / "refused.txt"
+
+
 def _where(server: SmtpServer) -> str:
     return f"{server.host}:{server.port}"
 
 
-def _refusal(where: str, answers: Sequence[tuple[int, bytes | str]], server: SmtpServer) -> MailError:
+def _refusal(
+    where: str,
+    answers: Sequence[tuple[int, bytes | str]],
+    server: SmtpServer,
+    for_good: type[MailError] = MailError,
+) -> MailError:
     code, answer = answers[0]
     text = _shown(answer.decode(errors="replace") if isinstance(answer, bytes) else answer, server)
     if any(code < 500 for code, _ in answers):
@@ -138,7 +190,7 @@ def _refusal(where: str, answers: Sequence[tuple[int, bytes | str]], server: Smt
         remedy = "Check OMS_MAIL_FROM and OMS_MAIL_TO, and what the server lets this user send."
     else:
         remedy = "Look up its answer in the server's manual."
-    return MailError(f"The mail server {where} refuses the mail: {code} {text}. {remedy} Then try: oms alerts test")
+    return for_good(f"The mail server {where} refuses the mail: {code} {text}. {remedy} Then try: oms alerts test")
 
 
 def _shown(text: str, server: SmtpServer) -> str:

@@ -1,7 +1,7 @@
-"""What is worth a mail: what happens to runs becomes problems that open, repeat and close. Reads and sends nothing.
+"""What is worth a mail: what happens to runs and days becomes problems that open, repeat and close. Sends nothing.
 
 A problem is told when it opens, once a day while it repeats, and once more when it is over. All of a backfill is one
-problem, and it is told when the backfill has ended, or after an hour.
+problem, and it is told when the backfill has ended, or after an hour. A new column is told once.
 """
 
 import datetime as dt
@@ -17,6 +17,9 @@ FIRST_ERRORS: Final = 3
 ERROR_LENGTH: Final = 300
 RANGE_SIGN: Final = " to "
 FRESHNESS_KEY: Final = "freshness"
+DRIFT_KEY: Final = "schema drift"
+# What Dagster calls the runs that are started from an asset's page, and those of backfills.
+ASSET_JOB: Final = "__ASSET_JOB"
 
 
 class Kind(StrEnum):
@@ -25,8 +28,12 @@ class Kind(StrEnum):
     RUN_FAILED = "run_failed"
     CHECK_FAILED = "check_failed"
     FRESHNESS_MISSED = "freshness_missed"
+    SCHEMA_DRIFT = "schema_drift"
     RECOVERED = "recovered"
+    HELD_BACK = "held_back"
+    """What the limit of mails per hour held back."""
     DIGEST = "digest"
+    """How the day was, every morning."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,8 @@ class RunEnded:
         days: Its partitions; empty for a job without any.
         backfill: The backfill it belongs to, or None.
         selection: The assets it was limited to; None for all of the job's.
+        new_columns: Columns it found at the source that nobody was told of yet, as `table.column`.
+        owners: Who looks after the job.
     """
 
     at: float
@@ -69,22 +78,24 @@ class RunEnded:
     days: tuple[str, ...] = ()
     backfill: str | None = None
     selection: frozenset[str] | None = None
+    new_columns: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class FreshnessChanged:
-    """An asset that has become late, or is in time again.
+class Lateness:
+    """Which assets lack days that are due.
 
     Attributes:
-        at: When, in seconds since 1970.
-        asset: The asset.
-        fresh: Whether it is in time.
-        owners: Who looks after it.
+        at: When that was so, in seconds since 1970.
+        late: Asset → what is late, one line; empty if all is in.
+        newest: The newest day that is late; empty if none is.
+        owners: Who looks after the assets.
     """
 
     at: float
-    asset: str
-    fresh: bool
+    late: Mapping[str, str]
+    newest: str = ""
     owners: tuple[str, ...] = ()
 
 
@@ -95,14 +106,15 @@ class Problem:
     Attributes:
         key: Stable: job and step, or the backfill; the same again is the same problem.
         kind: What it is.
-        job: Name of the job; empty for freshness.
+        job: Name of the job; empty for lateness.
         step: The step that failed; empty if none.
         opened: When it was first seen, in seconds since 1970.
         errors: The first different errors, one line each.
-        assets: The assets it concerns; of freshness, those that are late.
-        days: The days that are not mended yet.
-        owners: Who looks after the assets.
-        run_id: The newest run that failed; empty for freshness.
+        assets: The assets it concerns.
+        days: The days that are not mended yet; of lateness, the newest one.
+        owners: Who looks after the assets, or the job.
+        columns: New columns, as `table.column`.
+        run_id: The newest run it was seen in; empty for lateness.
         backfill: The backfill, or None.
         count: How many times it happened.
         told: When it was last told, or None.
@@ -120,6 +132,7 @@ class Problem:
     assets: tuple[str, ...] = ()
     days: tuple[str, ...] = ()
     owners: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
     run_id: str = ""
     backfill: str | None = None
     count: int = 1
@@ -131,9 +144,12 @@ class Problem:
     @property
     def title(self) -> str:
         """What failed, in a few words that stay the same as long as the problem lasts."""
-        if self.key == FRESHNESS_KEY:
-            return "data is late"
-        what = f"backfill {self.backfill} of {self.job}" if self.backfill else self.job
+        if self.kind is Kind.FRESHNESS_MISSED:
+            return "Data is late"
+        if self.kind is Kind.SCHEMA_DRIFT:
+            return "New columns at the source"
+        job = "" if self.job.startswith(ASSET_JOB) else self.job
+        what = f"Backfill {self.backfill}{f' of {job}' if job else ''}" if self.backfill else job or "A run of assets"
         if self.kind is Kind.CHECK_FAILED:
             return f"{what}: a check failed"
         return f"{what} failed at {self.step}" if self.step and not self.backfill else f"{what} failed"
@@ -144,7 +160,9 @@ class Problem:
         if self.recovered is not None:
             return "Nothing: this closes the problem."
         if self.kind is Kind.FRESHNESS_MISSED:
-            return "Look whether the last run failed or never started: oms status"
+            return "Look whether the run failed or never started, then load what is missing; oms status shows both."
+        if self.kind is Kind.SCHEMA_DRIFT:
+            return "Nothing has to be done: they are landed. To use them, add them to _oms__sources.yml."
         if self.kind is Kind.CHECK_FAILED:
             return "Compare what was expected with what was found on the run's page, mend it, and run it again."
         return "Mend what the error names, then run it again with Re-execute on the run's page."
@@ -153,11 +171,17 @@ class Problem:
 Problems = Mapping[str, Problem]
 
 
-def after(problems: Problems, event: RunEnded | FreshnessChanged) -> dict[str, Problem]:
+def after(problems: Problems, event: RunEnded | Lateness) -> dict[str, Problem]:
     """The problems after an event: one more, one more often, or some that are over."""
-    if isinstance(event, FreshnessChanged):
-        return _after_freshness(problems, event)
+    if isinstance(event, Lateness):
+        return _after_lateness(problems, event)
+    problems = _after_drift(problems, event) if event.new_columns else problems
     return _after_success(problems, event) if event.failure is None else _after_failure(problems, event, event.failure)
+
+
+def kind_of_mail(problem: Problem) -> Kind:
+    """What the next mail about a problem is: that it is there, or that it is over."""
+    return problem.kind if problem.recovered is None else Kind.RECOVERED
 
 
 def is_due(problem: Problem, now: float, is_running: Callable[[str], bool]) -> bool:
@@ -177,10 +201,10 @@ def is_due(problem: Problem, now: float, is_running: Callable[[str], bool]) -> b
 
 
 def told(problems: Problems, told_now: Iterable[Problem], now: float) -> dict[str, Problem]:
-    """The problems after some were told; those that are over need no more keeping."""
+    """The problems after some were told; those that are over, and news that nothing follows, need no more keeping."""
     left = dict(problems)
     for problem in told_now:
-        if problem.recovered is not None:
+        if problem.recovered is not None or problem.kind is Kind.SCHEMA_DRIFT:
             del left[problem.key]
         else:
             left[problem.key] = replace(problem, told=now, told_count=problem.count, mails=problem.mails + 1)
@@ -246,7 +270,7 @@ def _after_failure(problems: Problems, run: RunEnded, failure: Failure) -> dict[
         problem,
         days=_union(problem.days, run.days),
         assets=_union(problem.assets, failure.assets),
-        owners=_union(problem.owners, failure.owners),
+        owners=_union(problem.owners, [*failure.owners, *run.owners]),
         run_id=run.run_id,
         recovered=None,
     )
@@ -258,32 +282,41 @@ def _after_success(problems: Problems, run: RunEnded) -> dict[str, Problem]:
     for key, problem in problems.items():
         whole_job = problem.job == run.job and run.selection is None
         its_assets = run.selection is not None and bool(problem.assets) and run.selection.issuperset(problem.assets)
-        if problem.recovered is None and (whole_job or its_assets):
+        if problem.job and problem.recovered is None and (whole_job or its_assets):
             days = tuple(day for day in problem.days if day not in run.days)
             # Mended for good, the mail still says which days it was about.
             result[key] = replace(problem, days=days) if days else replace(problem, days=run.days, recovered=run.at)
     return result
 
 
-def _after_freshness(problems: Problems, change: FreshnessChanged) -> dict[str, Problem]:
+def _after_drift(problems: Problems, run: RunEnded) -> dict[str, Problem]:
+    known = problems.get(DRIFT_KEY) or Problem(DRIFT_KEY, Kind.SCHEMA_DRIFT, "", "", run.at, ())
+    drift = replace(
+        known,
+        columns=_union(known.columns, run.new_columns),
+        days=_union(known.days, run.days),
+        run_id=run.run_id,
+    )
+    return {**problems, DRIFT_KEY: drift}
+
+
+def _after_lateness(problems: Problems, now: Lateness) -> dict[str, Problem]:
     known = problems.get(FRESHNESS_KEY)
-    if not change.fresh:
-        problem = known or Problem(FRESHNESS_KEY, Kind.FRESHNESS_MISSED, "", "", change.at, (), count=0)
-        error = f"{change.asset} is later than its deadline"
-        problem = replace(
-            problem,
-            count=problem.count + 1,
-            errors=(problem.errors or (error,)),
-            assets=_union(problem.assets, (change.asset,)),
-            owners=_union(problem.owners, change.owners),
-            recovered=None,
-        )
-        return {**problems, FRESHNESS_KEY: problem}
-    if known is None or change.asset not in known.assets:
-        return dict(problems)
-    late = tuple(asset for asset in known.assets if asset != change.asset)
-    over = replace(known, assets=late) if late else replace(known, recovered=change.at)
-    return {**problems, FRESHNESS_KEY: over}
+    if not now.late:
+        over = known is not None and known.recovered is None
+        return {**problems, FRESHNESS_KEY: replace(known, recovered=now.at)} if known and over else dict(problems)
+    problem = known or Problem(FRESHNESS_KEY, Kind.FRESHNESS_MISSED, "", "", now.at, (), count=0)
+    one_more_day = now.newest > max(problem.days, default="")
+    problem = replace(
+        problem,
+        count=problem.count + one_more_day,
+        errors=tuple(sorted(set(now.late.values()))[:FIRST_ERRORS]),
+        assets=tuple(sorted(now.late)),
+        days=(now.newest,),
+        owners=now.owners,
+        recovered=None,
+    )
+    return {**problems, FRESHNESS_KEY: problem}
 
 
 def _union(first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]:

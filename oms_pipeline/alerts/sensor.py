@@ -1,155 +1,86 @@
-"""The sensor `alerts`: reads what Dagster recorded, and mails what is worth it.
+"""The sensor `alerts`: one tick reads what is new, and sends what is due.
 
-Its cursor is the outbox: it holds how far the event log was read, the problems that are open, and when mails were sent.
-It moves only after the server accepted a mail, so that a broken server delays mails and loses none.
+Its cursor moves only after the server accepted a mail, so that a broken server delays mails and loses none.
 """
 
-import json
+import datetime as dt
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from email.message import EmailMessage
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import dagster as dg
-from dagster._core.definitions.freshness import FreshnessState
-from dagster._core.event_api import EventLogCursor
-from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    BACKFILL_ID_TAG,
-    PARTITION_NAME_TAG,
-    WILL_RETRY_TAG,
-)
 
-from oms_pipeline.alerts.delivery import deliver, mail_dir
-from oms_pipeline.alerts.mail import Envelope, render, render_digest
-from oms_pipeline.alerts.problems import (
-    HOUR,
-    Failure,
-    FreshnessChanged,
-    Kind,
-    Problem,
-    RunEnded,
-    after,
-    days_between,
-    days_of,
-    is_due,
-    one_line,
-    ranges,
-    told,
+from oms_pipeline.alerts.delivery import (
+    deliver,
+    destination,
+    remember_refusal,
+    wait_after_refusal,
 )
-from oms_pipeline.errors import MailError, TransientMailError
-from oms_pipeline.presentation import step_error
+from oms_pipeline.alerts.digest import BusinessOf, digest_of
+from oms_pipeline.alerts.digest_mail import render_digest
+from oms_pipeline.alerts.events import Catalog, ended_runs, is_running, lateness, newest
+from oms_pipeline.alerts.mail import render, render_held_back
+from oms_pipeline.alerts.page import Envelope
+from oms_pipeline.alerts.problems import HOUR, Kind, Lateness, Problem, after, is_due, kind_of_mail, told
+from oms_pipeline.alerts.severity import Severities, Severity
+from oms_pipeline.alerts.state import SENSOR, State
+from oms_pipeline.calendar import due_at, newest_due
+from oms_pipeline.errors import MailError, RefusedMailError
 from oms_pipeline.settings import Settings
 
-SENSOR: Final = "alerts"
 EVERY_SECONDS: Final = 30
 MAILS_PER_HOUR: Final = 20
-BATCH: Final = 250
-READ_SECONDS: Final = 15.0
 SEND_SECONDS: Final = 15.0
-# A run's event is recorded before the tag that says whether it will be retried, and on a server database events can
-# become visible out of order: the newest seconds are left for the next tick.
-SETTLE_SECONDS: Final = 5.0
-REFUSED_SECONDS: Final = 600.0
-CHECKS_SHOWN: Final = 3
-
-RUN_ENDS: Final = (dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS)
+# The checks of lateness are evaluated about once a minute: by then they know of the deadline.
+DIGEST_SECONDS: Final = 120.0
 
 Deliver = Callable[[EmailMessage, Settings], str]
 
 
 @dataclass(frozen=True)
-class Catalog:
-    """What the code location knows of its assets.
+class Watch:
+    """What the sensor goes by.
 
     Attributes:
-        by_step: Step → its assets.
-        owners: Asset → who looks after it.
+        settings: The environment.
+        severities: How much each event matters.
+        deadline: The local time at which the day before is due; soon after it the digest is sent.
+        business_of: Tells how business was.
     """
 
-    by_step: Mapping[str, frozenset[str]]
-    owners: Mapping[str, tuple[str, ...]]
+    settings: Settings
+    severities: Severities
+    deadline: dt.time
+    business_of: BusinessOf
 
-    @classmethod
-    def of(cls, repository: dg.RepositoryDefinition) -> "Catalog":
-        """The catalog of a code location."""
-        by_step: dict[str, set[str]] = {}
-        for key, definition in repository.assets_defs_by_key.items():
-            if definition.is_executable:
-                by_step.setdefault(definition.node_def.name, set()).add(key.to_user_string())
-        graph = repository.asset_graph
-        return cls(
-            {step: frozenset(names) for step, names in by_step.items()},
-            {key.to_user_string(): tuple(graph.get(key).owners) for key in graph.get_all_asset_keys()},
-        )
-
-    def owners_of(self, assets: Sequence[str]) -> tuple[str, ...]:
-        """Who looks after some assets."""
-        return tuple(sorted({owner for asset in assets for owner in self.owners.get(asset, ())}))
+    def digest_day(self, now: float) -> dt.date:
+        """The newest day whose digest is due."""
+        instant = dt.datetime.fromtimestamp(now - DIGEST_SECONDS, dt.UTC)
+        return newest_due(self.settings.timezone, self.deadline, instant)
 
 
-@dataclass(frozen=True)
-class State:
-    """The cursor.
-
-    Attributes:
-        seen: The newest event that was read.
-        problems: What is open, by key.
-        sent: When the mails of the last hour were sent.
-    """
-
-    seen: int
-    problems: Mapping[str, Problem] = field(default_factory=dict)
-    sent: tuple[float, ...] = ()
-
-    def dump(self) -> str:
-        """The state as compact JSON."""
-        problems = [
-            {
-                name: value
-                for name, value in {**asdict(p), "days": ranges(p.days)}.items()
-                if value not in (None, (), [])
-            }
-            for p in self.problems.values()
-        ]
-        return json.dumps({"seen": self.seen, "sent": self.sent, "problems": problems}, separators=(",", ":"))
-
-    @classmethod
-    def load(cls, cursor: str) -> "State":
-        """The state that `dump` wrote.
-
-        Raises:
-            MailError: The cursor is something else.
-        """
-        try:
-            values = json.loads(cursor)
-            problems = [_problem(entry) for entry in values["problems"]]
-            return cls(int(values["seen"]), {problem.key: problem for problem in problems}, tuple(values["sent"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise MailError(
-                f"The cursor of sensor {SENSOR} cannot be read. Reset it on the sensor's page; it then starts from now."
-            ) from error
-
-
-def alert_sensor(settings: Settings) -> dg.SensorDefinition:
-    """The sensor that mails what went wrong and what recovered."""
+def alert_sensor(watch: Watch) -> dg.SensorDefinition:
+    """The sensor that mails what went wrong, what recovered, and how the day was."""
+    # While no server takes the digest, the warehouse is not asked again with every tick.
+    watch = replace(watch, business_of=lru_cache(maxsize=1)(watch.business_of))
 
     @dg.sensor(
         name=SENSOR,
         minimum_interval_seconds=EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Mails failed runs, failed checks and late data, each problem once, and its end.",
+        description="Mails failed runs, failed checks, late data and new columns, each problem once, and its end; "
+        f"every morning how the day was. {destination(watch.settings)}",
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        settings.home.mkdir(parents=True, exist_ok=True)
-        heartbeat_file(settings).touch()
+        watch.settings.home.mkdir(parents=True, exist_ok=True)
+        heartbeat_file(watch.settings).touch()
         if context.repository_def is None:
             raise MailError(f"Sensor {SENSOR} was started without its code location. Start it with: oms dev")
-        cursor, done = tick(context.instance, Catalog.of(context.repository_def), settings, context.cursor)
+        cursor, done = tick(context.instance, Catalog.of(context.repository_def), watch, context.cursor)
         context.update_cursor(cursor)
         return dg.SkipReason(done)
 
@@ -161,15 +92,10 @@ def heartbeat_file(settings: Settings) -> Path:
     return settings.home / "heartbeat"
 
 
-def forget_refusal(settings: Settings) -> None:
-    """Lets the next tick try again at once: a mail was accepted, so whatever was refused is mended."""
-    _refusal_file(settings).unlink(missing_ok=True)
-
-
 def tick(
     instance: dg.DagsterInstance,
     catalog: Catalog,
-    settings: Settings,
+    watch: Watch,
     cursor: str | None,
     now: float | None = None,
     send: Deliver = deliver,
@@ -179,7 +105,7 @@ def tick(
     Args:
         instance: Where Dagster's events are.
         catalog: The assets.
-        settings: The environment.
+        watch: What the sensor goes by.
         cursor: What the last tick returned; None starts from now, history is not mailed.
         now: Seconds since 1970; by default the time it is.
         send: Delivers a mail, or raises.
@@ -192,34 +118,42 @@ def tick(
     """
     now = time.time() if now is None else now
     if not cursor:
-        return State(_newest(instance)).dump(), "Started: what happens from now on is mailed."
-    state = _read(instance, catalog, State.load(cursor), now - SETTLE_SECONDS)
-    state = replace(state, sent=tuple(at for at in state.sent if now - at < HOUR))
-    due = [problem for problem in state.problems.values() if is_due(problem, now, lambda b: _is_running(instance, b))]
-    mails = mails_for(due, MAILS_PER_HOUR - len(state.sent))
-    if mails:
-        _wait_after_refusal(settings, now)
+        started = State(newest(instance), digested=watch.digest_day(now).isoformat())
+        return started.dump(), f"Started: what happens from now on is mailed. {destination(watch.settings)}"
+    late = lateness(instance, catalog, now)
+    state = _read(instance, catalog, State.load(cursor), late, now)
+    due = [problem for problem in state.problems.values() if is_due(problem, now, lambda b: is_running(instance, b))]
+    unwanted = [problem for problem in due if watch.severities[kind_of_mail(problem)] is Severity.NEVER]
+    lately = tuple(at for at in state.sent if now - at < HOUR)
+    state = replace(state, problems=told(state.problems, unwanted, now), sent=lately)
+    wanted = [problem for problem in due if problem not in unwanted]
     accepted: list[str] = []
-    started = time.monotonic()
-    for problems in mails:
-        if time.monotonic() - started > SEND_SECONDS:
-            break  # a slow server: the rest is due in the next tick
-        envelope = Envelope.of(settings)
-        message = render(problems[0], envelope, now) if len(problems) == 1 else render_digest(problems, envelope, now)
-        try:
-            accepted.append(send(message, settings))
-        except MailError as error:
-            _remember_refusal(settings, error)
-            if not accepted:
-                raise
-            return state.dump(), f"{len(accepted)} mails sent, then: {error}"
-        state = State(state.seen, told(state.problems, problems, now), (*state.sent, now))
+    failed = ""
+    sending_since = time.monotonic()
+    try:
+        for letter in _letters(instance, catalog, watch, state, wanted, late, now):
+            if not accepted and not failed:
+                wait_after_refusal(watch.settings, now)
+            try:
+                accepted.append(_sent(letter.message, watch.settings, send))
+            except RefusedMailError as error:
+                failed = f" Refused: {error}"  # what is wrong with this mail keeps no other one back
+                continue
+            state = letter.accepted(state, now)
+            if time.monotonic() - sending_since > SEND_SECONDS:
+                failed += " The server is slow: what is left is sent with the next tick."
+                break
+    except Exception as error:
+        # What was accepted is not sent again, whatever went wrong with what came after it.
+        if not accepted:
+            raise
+        failed += f" Then: {error}"
+    if failed and not accepted:
+        raise MailError(failed.strip())
     where = f" to {accepted[-1]}" if accepted else ""
-    waiting = len(due) - sum(len(problems) for problems in mails[: len(accepted)])
-    return (
-        state.dump(),
-        f"{len(accepted)} mails sent{where}; {len(state.problems)} problems open, {waiting} mails wait.",
-    )
+    is_open = sum(problem.recovered is None for problem in state.problems.values())
+    done = f"{_count(len(accepted), 'mail')} sent{where}; {_count(is_open, 'problem')} open.{failed}"
+    return state.dump(), f"{done} {destination(watch.settings)}"
 
 
 def mails_for(due: Sequence[Problem], places: int) -> list[list[Problem]]:
@@ -232,165 +166,63 @@ def mails_for(due: Sequence[Problem], places: int) -> list[list[Problem]]:
     return [*([problem] for problem in due[: places - 1]), list(due[places - 1 :])] if places > 0 else []
 
 
-def _problem(entry: dict[str, Any]) -> Problem:
-    lists = {name: tuple(value) for name, value in entry.items() if isinstance(value, list)}
-    values = {"errors": (), **entry, **lists, "days": days_of(entry.get("days", []))}
-    return Problem(**{**values, "kind": Kind(values["kind"])})
+def _read(instance: dg.DagsterInstance, catalog: Catalog, state: State, late: Lateness, now: float) -> State:
+    """The state after what is new."""
+    for seen, runs in ended_runs(instance, catalog, state.seen, now):
+        problems, columns = state.problems, state.columns
+        for run in runs:
+            new = tuple(column for column in run.new_columns if column not in columns)
+            columns = columns.union(new)
+            problems = after(problems, replace(run, new_columns=new))
+        state = replace(state, seen=seen, problems=problems, columns=columns)
+    return replace(state, problems=after(state.problems, late))
 
 
-def _newest(instance: dg.DagsterInstance) -> int:
-    newest = [instance.fetch_run_status_changes(kind, limit=1).records for kind in RUN_ENDS]
-    newest.append(_freshness_records(instance, None, limit=1))
-    return max((record.storage_id for records in newest for record in records), default=0)
+@dataclass(frozen=True)
+class _Letter:
+    """A mail, and what is told by it: problems, or the digest of a day."""
+
+    message: EmailMessage
+    problems: Sequence[Problem] = ()
+    day: str = ""
+
+    def accepted(self, state: State, now: float) -> State:
+        """The state once the server took it."""
+        if self.day:
+            return replace(state, digested=self.day)
+        return replace(state, problems=told(state.problems, self.problems, now), sent=(*state.sent, now))
 
 
-def _read(instance: dg.DagsterInstance, catalog: Catalog, state: State, until: float) -> State:
-    """The state after what is new in the event log, as far as there is time."""
-    started = time.monotonic()
-    has_more = True
-    while has_more and time.monotonic() - started < READ_SECONDS:
-        records, has_more = _new_records(instance, state.seen, until)
-        problems = state.problems
-        for event in _events(instance, catalog, records):
-            problems = after(problems, event)
-        state = State(records[-1].storage_id if records else state.seen, problems, state.sent)
-    return state
-
-
-def _new_records(instance: dg.DagsterInstance, seen: int, until: float) -> tuple[list[dg.EventLogRecord], bool]:
-    """The next events of all kinds in their order, and whether there are more."""
-    batches: list[Sequence[dg.EventLogRecord]] = []
-    for kind in RUN_ENDS:
-        cursor = EventLogCursor.from_storage_id(seen).to_string()
-        batches.append(instance.fetch_run_status_changes(kind, limit=BATCH, cursor=cursor, ascending=True).records)
-    batches.append(_freshness_records(instance, seen, limit=BATCH))
-    # Beyond the end of a full batch, a kind may have more events than were read.
-    full = [batch[-1].storage_id for batch in batches if len(batch) == BATCH]
-    records = sorted((record for batch in batches for record in batch), key=lambda record: record.storage_id)
-    if full:
-        records = [record for record in records if record.storage_id <= min(full)]
-    for n, record in enumerate(records):
-        if record.timestamp > until:
-            return records[:n], False
-    return records, bool(full)
-
-
-def _freshness_records(instance: dg.DagsterInstance, seen: int | None, limit: int) -> Sequence[dg.EventLogRecord]:
-    change = dg.EventRecordsFilter(dg.DagsterEventType.FRESHNESS_STATE_CHANGE, after_cursor=seen)
-    return instance.event_log_storage.get_event_records(change, limit=limit, ascending=seen is not None)
-
-
-def _events(
-    instance: dg.DagsterInstance, catalog: Catalog, records: Sequence[dg.EventLogRecord]
-) -> Iterator[RunEnded | FreshnessChanged]:
-    run_ids = [r.run_id for r in records if r.event_log_entry.dagster_event_type in RUN_ENDS]
-    runs = {run.run_id: run for run in instance.get_runs(dg.RunsFilter(run_ids=run_ids))} if run_ids else {}
-    for record in records:
-        event = record.event_log_entry.dagster_event
-        if event is None:
-            continue
-        if event.event_type == dg.DagsterEventType.FRESHNESS_STATE_CHANGE:
-            change: Any = event.event_specific_data
-            if change.new_state in (FreshnessState.FAIL, FreshnessState.PASS):
-                asset = change.key.to_user_string()
-                fresh = change.new_state is FreshnessState.PASS
-                yield FreshnessChanged(record.timestamp, asset, fresh, catalog.owners.get(asset, ()))
-        # A run that was deleted since has nobody to tell of it.
-        elif (run := runs.get(record.run_id)) is not None and run.tags.get(WILL_RETRY_TAG) != "true":
-            yield _run_ended(instance, catalog, record.timestamp, run, event)
-
-
-def _run_ended(
-    instance: dg.DagsterInstance, catalog: Catalog, at: float, run: dg.DagsterRun, event: dg.DagsterEvent
-) -> RunEnded:
-    tags = run.tags
-    days: list[str] = [tags[PARTITION_NAME_TAG]] if PARTITION_NAME_TAG in tags else []
-    if ASSET_PARTITION_RANGE_START_TAG in tags:
-        days = days_between(tags[ASSET_PARTITION_RANGE_START_TAG], tags[ASSET_PARTITION_RANGE_END_TAG])
-    # Limited to none means not limited.
-    selected = frozenset(key.to_user_string() for key in run.asset_selection or ()) or None
-    return RunEnded(
-        at=at,
-        job=run.job_name,
-        run_id=run.run_id,
-        failure=_failure(instance, catalog, run.run_id, selected, event),
-        days=tuple(days),
-        backfill=tags.get(BACKFILL_ID_TAG),
-        selection=selected,
-    )
-
-
-def _failure(
+def _letters(
     instance: dg.DagsterInstance,
     catalog: Catalog,
-    run_id: str,
-    selection: frozenset[str] | None,
-    end: dg.DagsterEvent,
-) -> Failure | None:
-    """What went wrong: the first step that failed, or the checks that failed for good, also in a run that succeeded."""
-    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
-    failed_step: dg.DagsterEvent | None = None
-    failed_checks: dict[str, dg.AssetCheckEvaluation] = {}
-    for record in instance.get_records_for_run(run_id, of_type=kinds).records:
-        event = record.event_log_entry.dagster_event
-        if event is None:
-            continue
-        data: Any = event.event_specific_data
-        if event.event_type == dg.DagsterEventType.STEP_FAILURE:
-            failed_step = failed_step or event
-        elif data.severity is dg.AssetCheckSeverity.ERROR:
-            name = f"{data.check_name} on {data.asset_key.to_user_string()}"
-            failed_checks.pop(name, None)
-            if not data.passed:
-                failed_checks[name] = data
-    if end.event_type == dg.DagsterEventType.RUN_SUCCESS and not failed_checks:
-        return None
-    step = (failed_step.step_key or "") if failed_step else ""
-    errors = [step_error(failed_step)] if failed_step else [end.message or "The run failed."]
-    assets = sorted(catalog.by_step.get(step.partition(".")[0], frozenset()) & (selection or catalog.owners.keys()))
-    if failed_checks:
-        found = [_found(name, check) for name, check in failed_checks.items()]
-        more = [f"and {len(found) - CHECKS_SHOWN} more"] if len(found) > CHECKS_SHOWN else []
-        errors = ["; ".join(found[:CHECKS_SHOWN] + more), *(errors if failed_step else [])]
-        assets = sorted({check.asset_key.to_user_string() for check in failed_checks.values()})
-    return Failure(
-        Kind.CHECK_FAILED if failed_checks else Kind.RUN_FAILED,
-        step or ("checks" if failed_checks else ""),
-        one_line(". ".join(error.rstrip(". ") for error in errors)),
-        tuple(assets),
-        catalog.owners_of(assets),
-    )
+    watch: Watch,
+    state: State,
+    wanted: Sequence[Problem],
+    late: Lateness,
+    now: float,
+) -> Iterator[_Letter]:
+    """The mails that are due, made one by one, as they are sent."""
+    envelope, severities = Envelope.of(watch.settings), watch.severities
+    for problems in mails_for(wanted, MAILS_PER_HOUR - len(state.sent)):
+        if len(problems) == 1:
+            yield _Letter(render(problems[0], envelope, severities, now), problems)
+        else:
+            yield _Letter(render_held_back(problems, envelope, severities, now), problems)
+    day = watch.digest_day(now)
+    if severities[Kind.DIGEST] is not Severity.NEVER and str(day) > state.digested:
+        since = due_at(day - dt.timedelta(days=1), watch.settings.timezone, watch.deadline)
+        digest = digest_of(day, since, instance, catalog, late, state.problems.values(), watch.business_of)
+        yield _Letter(render_digest(digest, envelope, severities, now), day=str(day))
 
 
-def _found(name: str, check: dg.AssetCheckEvaluation) -> str:
-    numbers = [
-        f"{label} {value.value}"
-        for label, value in check.metadata.items()
-        if isinstance(value, dg.IntMetadataValue | dg.TextMetadataValue)
-    ]
-    details = ", ".join([check.description, *numbers] if check.description else numbers)
-    return f"{name}: {details}" if details else name
+def _sent(message: EmailMessage, settings: Settings, send: Deliver) -> str:
+    try:
+        return send(message, settings)
+    except MailError as error:
+        remember_refusal(settings, error)
+        raise
 
 
-def _is_running(instance: dg.DagsterInstance, backfill: str) -> bool:
-    found = instance.get_backfill(backfill)
-    return found is not None and found.status not in BULK_ACTION_TERMINAL_STATUSES
-
-
-def _refusal_file(settings: Settings) -> Path:
-    return mail_dir(settings) / "refused.txt"
-
-
-def _wait_after_refusal(settings: Settings, now: float) -> None:
-    """Servers lock out who comes again and again with what they refused."""
-    file = _refusal_file(settings)
-    if file.exists() and now - file.stat().st_mtime < REFUSED_SECONDS:
-        raise MailError(f"{file.read_text(encoding='utf-8')} (tried every {REFUSED_SECONDS / 60:.0f} minutes)")
-    file.unlink(missing_ok=True)
-
-
-def _remember_refusal(settings: Settings, error: MailError) -> None:
-    if not isinstance(error, TransientMailError):
-        file = _refusal_file(settings)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(str(error), encoding="utf-8")
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

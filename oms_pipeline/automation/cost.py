@@ -8,7 +8,7 @@ import dagster as dg
 
 from oms_pipeline.calendar import partitions_def, window_of_keys
 from oms_pipeline.errors import OmsError
-from oms_pipeline.presentation import OWNER
+from oms_pipeline.presentation import CREDITS, OWNER
 from oms_pipeline.settings import Settings, SnowflakeLogin
 from oms_pipeline.warehouse.cost import LATENCY, chart, read_cost
 
@@ -43,7 +43,7 @@ def warehouse_cost(settings: Settings, login: SnowflakeLogin, after: Iterable[dg
             return dg.MaterializeResult(metadata={"note": str(error)})
         return dg.MaterializeResult(
             metadata={
-                "credits": dg.MetadataValue.float(float(report.billed)),
+                CREDITS: dg.MetadataValue.float(float(report.billed)),
                 "idle_credits": dg.MetadataValue.float(float(report.idle)),
                 "plot": dg.MetadataValue.md(chart(report) or "No credits were spent."),
                 "table": dg.MetadataValue.md(report.markdown()),

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import dagster as dg
 
-from oms_pipeline.calendar import Window
+from oms_pipeline.calendar import Window, newest_due
+from oms_pipeline.presentation import LAST_LATE_DAY, ON_TIME
 from oms_pipeline.settings import Settings
 
-ON_TIME: Final = "on_time"
 SENSOR: Final = "on_time_sensor"
 LAYERS_DUE: Final = ("raw", "staging", "marts")
 SENSOR_SECONDS: Final = 60
@@ -28,10 +28,7 @@ def due_days(settings: Settings, deadline: dt.time, now: dt.datetime) -> list[dt
         deadline: The local time, on the day after, by which a day is due.
         now: The instant to look at.
     """
-    end = now.astimezone(settings.timezone).date()
-    # Instants, not times on the clock: where it goes back, an hour comes twice and a deadline does not.
-    if now.astimezone(dt.UTC) < dt.datetime.combine(end, deadline, settings.timezone).astimezone(dt.UTC):
-        end -= dt.timedelta(days=1)
+    end = newest_due(settings.timezone, deadline, now) + dt.timedelta(days=1)
     return Window(settings.start_date, end, settings.timezone).days
 
 
@@ -123,9 +120,10 @@ def _told(late: Sequence[dt.date]) -> dict[str, Any]:
     """What a check of these late days has to say."""
     if not late:
         return {"passed": True, "metadata": {"late_days": 0}}
-    ends = f"{late[0]}" if len(late) == 1 else f"{late[0]} to {late[-1]}"
+    one = len(late) == 1
+    told = f"1 day is late: {late[0]}" if one else f"{len(late)} days are late: {late[0]} to {late[-1]}"
     return {
         "passed": False,
-        "metadata": {"late_days": len(late), "first_late_day": str(late[0]), "last_late_day": str(late[-1])},
-        "description": f"{len(late)} late: {ends}. Run: oms backfill --from {late[0]} --to {late[-1]}",
+        "metadata": {"late_days": len(late), "first_late_day": str(late[0]), LAST_LATE_DAY: str(late[-1])},
+        "description": f"{told}. Run: oms backfill --from {late[0]} --to {late[-1]}",
     }

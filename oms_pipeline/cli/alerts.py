@@ -8,12 +8,20 @@ import click
 from oms_pipeline.cli.output import console, escaped, one_line_errors
 from oms_pipeline.settings import get_settings
 
-MAIL_KINDS: Final = ("run_failed", "check_failed", "freshness_missed", "recovered", "digest")
+MAIL_KINDS: Final = (
+    "run_failed",
+    "check_failed",
+    "freshness_missed",
+    "schema_drift",
+    "recovered",
+    "held_back",
+    "digest",
+)
 
 
 @click.group("alerts")
 def group() -> None:
-    """E-mail about failed runs, failed checks and late data."""
+    """E-mail about failed runs, failed checks, late data and new columns, and how the day was."""
 
 
 @group.command("test")
@@ -27,8 +35,8 @@ def send_trial() -> None:
     where = alerts.deliver(alerts.trial_mail(alerts.Envelope.of(settings), time.time()), settings)
     alerts.forget_refusal(settings)
     if settings.smtp is None:
-        console.print(f"No mail server is set, so the mail is a file: {where}", highlight=False, soft_wrap=True)
-        console.print("To send mails, set OMS_SMTP_URL and OMS_MAIL_TO.", highlight=False, soft_wrap=True)
+        console.print(f"The mail is a file: {escaped(where)}", highlight=False, soft_wrap=True)
+        console.print(escaped(alerts.destination(settings)), highlight=False, soft_wrap=True)
     else:
         console.print(f"Accepted by {escaped(where)}.", highlight=False, soft_wrap=True)
 
@@ -39,13 +47,13 @@ def send_trial() -> None:
 def preview(kind: str) -> None:
     """Write the mail of a kind as HTML, and print the path.
 
-    KIND is run_failed, check_failed, freshness_missed, recovered or digest.
+    KIND is run_failed, check_failed, freshness_missed, schema_drift, recovered, held_back or digest.
     """
     settings = get_settings()
 
     from oms_pipeline import alerts
 
-    message = alerts.sample(alerts.Kind(kind), alerts.Envelope.of(settings), time.time())
+    message = alerts.sample(alerts.Kind(kind), alerts.Envelope.of(settings), alerts.load_severities(), time.time())
     path = alerts.mail_dir(settings) / f"preview_{kind}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(alerts.html_of(message), encoding="utf-8")

@@ -72,9 +72,10 @@ def rebuild() -> None:
 @click.command()
 @one_line_errors
 def status() -> None:
-    """Show per layer: the newest day, missing days, how many of them are late, rows."""
+    """Show per layer: the newest day, missing days, how many of them are late, rows. Then where mails go."""
     settings = get_settings()
 
+    from oms_pipeline.alerts import destination
     from oms_pipeline.instance import prepare_dagster_home
     from oms_pipeline.status import layer_status
 
@@ -84,6 +85,7 @@ def status() -> None:
     for layer in layer_status(settings):
         table.add_row(layer.layer, str(layer.newest or "–"), layer.missing_text, layer.late_text, f"{layer.rows:,}")
     console.print(table)
+    console.print(escaped(destination(settings)), highlight=False, soft_wrap=True)
 
 
 @click.command()

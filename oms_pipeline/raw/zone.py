@@ -73,10 +73,11 @@ class RawZone:
         return self.store.open(file.path)
 
     def verify(self, manifest: Manifest) -> None:
-        """Holds a landed day's files against its manifest, byte by byte.
+        """Holds a landed day's files against its manifest: byte by byte, and the rows each says it holds.
 
         Raises:
             RawZoneError: A file is missing or is not the one that was landed; names it and the next step.
+            RowCountError: A file holds other rows than the manifest says.
         """
         for file in manifest.files.values():
             if not self._is_whole(file):
@@ -86,6 +87,11 @@ class RawZone:
                     f"{self.store.url(file.path)} {state}; the manifest says {file.bytes} bytes, {file.rows} rows. "
                     f"Restore it from a backup, or read the day anew: oms run --day {manifest.day} --reextract"
                 )
+            self._reconcile(
+                file,
+                "were landed. Restore it and its day's manifest from a backup, or read the day anew: "
+                f"oms run --day {manifest.day} --reextract",
+            )
 
     def land(
         self,
@@ -171,20 +177,14 @@ class RawZone:
             new_columns=tuple(new_columns),
             extracted_at=snapshot.taken_at,
         )
-        if (in_file := self.count_rows(file)) != rows:
-            raise RowCountError(
-                f"{self.url(file)} holds {in_file} rows, {rows} were read. Run the day again.",
-                table.name,
-                rows,
-                in_file,
-            )
+        self._reconcile(file, "were read. Run the day again.")
         return file
 
-    def count_rows(self, file: LandedFile) -> int:
-        """Rows a landed file holds, by its own footer."""
+    def _reconcile(self, file: LandedFile, expected: str) -> None:
+        """Holds the rows that are expected of a file against those in it, by its own footer."""
         try:
             with self.open(file) as parquet:
-                return pq.read_metadata(parquet).num_rows
+                found = pq.read_metadata(parquet).num_rows
         except RawZoneError:
             raise
         except Exception as error:
@@ -192,6 +192,10 @@ class RawZone:
                 f"{self.store.url(file.path)} is not a whole Parquet file ({error}). "
                 "Restore it from a backup, or read its day anew with --reextract."
             ) from None
+        if found != file.rows:
+            raise RowCountError(
+                f"{self.url(file)} holds {found} rows, {file.rows} {expected}", file.table, file.rows, found
+            )
 
     def _is_whole(self, file: LandedFile) -> bool:
         return self.store.sha256(file.path) == (file.bytes, file.sha256)

@@ -62,6 +62,7 @@ class MailServer:
         delay: Seconds it takes for each mail.
         envelopes: What it accepted.
         encrypted: Of each, whether it came over TLS.
+        stop: Stops it.
     """
 
     port: int
@@ -69,6 +70,7 @@ class MailServer:
     delay: float = 0.0
     envelopes: list[Envelope] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
+    stop: Callable[[], None] = field(default=lambda: None)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         if self.delay:
@@ -134,6 +136,7 @@ def start_server(certificate: Path) -> Iterator[StartServer]:
             auth_require_tls=tls == "starttls",
         )
         controller.start()
+        server.stop = lambda: controller.stop(no_assert=True)
         running.append(controller)
         return server
 

@@ -134,7 +134,9 @@ def test_the_check_logs_in_and_sends_nothing(
 ) -> None:
     server = start_server(login=True)
     good = using(settings, server, user=USER, password=PASSWORD)
-    assert check(good, tls=trust) == f"127.0.0.1:{server.port} answers; mails go to data@example.com"
+    assert check(good, tls=trust) == (
+        f"127.0.0.1:{server.port} answers. Mails go by 127.0.0.1:{server.port} to data@example.com."
+    )
     assert server.mails == []
     with pytest.raises(MailError, match="535"):
         check(using(settings, server, user=USER, password=WRONG), tls=trust)

@@ -85,7 +85,7 @@ def served(home: Path) -> Iterator[Site]:
     Args:
         home: An empty folder. Nothing that was started in it survives the block.
     """
-    timezone = _noon()
+    timezone = noon()
     environment = {**os.environ, "OMS_HOME": str(home), "OMS_TIMEZONE": timezone.key}
     first_day = dt.datetime.now(timezone).date() - dt.timedelta(days=DAYS)
     last_loaded = first_day + dt.timedelta(days=LOADED_DAYS - 1)
@@ -128,7 +128,7 @@ def stop_all_in(folder: Path) -> None:
     assert not _working_in(folder), f"These processes do not end: {_working_in(folder)}"
 
 
-def _noon() -> ZoneInfo:
+def noon() -> ZoneInfo:
     """A time zone in which it is about noon: neither midnight nor a schedule's hour comes while the tests run."""
     ahead = 12 - dt.datetime.now(dt.UTC).hour
     return ZoneInfo(f"Etc/GMT{-ahead:+d}")  # POSIX counts the other way round: Etc/GMT-3 is three hours ahead
