@@ -103,7 +103,8 @@
 {# `oms snowflake bootstrap` makes the schemas; to look for them would be a statement more. #}
 {% macro snowflake__list_schemas(database) %}
     {% set schemas = [] %}
-    {% for node in graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | unique(attribute='schema') %}
+    {% set models = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') %}
+    {% for node in models | unique(attribute='schema') %}
         {% do schemas.append({'name': node.schema}) %}
     {% endfor %}
     {{ return(schemas) }}
