@@ -103,8 +103,9 @@
 {# `oms snowflake bootstrap` makes the schemas; to look for them would be a statement more. #}
 {% macro snowflake__list_schemas(database) %}
     {% set schemas = [] %}
-    {% for node in graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | unique(attribute='schema') %}
-        {% do schemas.append({'name': node.schema}) %}
+    {% set models = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') %}
+    {% for schema in models | map(attribute='schema') | unique %}
+        {% do schemas.append({'name': schema}) %}
     {% endfor %}
     {{ return(schemas) }}
 {% endmacro %}
