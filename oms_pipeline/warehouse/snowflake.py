@@ -20,6 +20,7 @@ from oms_pipeline.warehouse.base import LAYERS, Purpose, RegisteredDay, Relation
 from oms_pipeline.warehouse.dbt_snowflake import on_connection
 from oms_pipeline.warehouse.snowflake_external import (
     STAGE,
+    STAGE_URL,
     counts_sql,
     definition_mark,
     definitions_sql,
@@ -65,7 +66,8 @@ class SnowflakeWarehouse:
         """Logs in, wakes the virtual warehouse, lists the stage and looks at what bootstrap makes."""
         with self.open(Purpose("check")) as session:
             (answer,) = session.query(
-                f"select current_role() as role, current_warehouse() as warehouse, count(*) as held from {_HELD}"
+                "select current_role() as role, current_warehouse() as warehouse, max(stage_url) as stage_url"
+                f" from ({STAGE_URL}) as stage left join {_HELD} on true"
             ).to_pylist()
             if answer["warehouse"] is None:
                 raise WarehouseError(

@@ -66,6 +66,14 @@ def stage_url(session: Session, location: str) -> str | None:
     return found[0].rstrip("/") + "/" + path if found[0] else None
 
 
+def drop_stage(session: Session, name: str) -> None:
+    """Forgets a stage."""
+    session.conn._duck_conn.execute(
+        f"DELETE FROM {_STAGES} WHERE database_name = ? AND schema_name = ? AND name = ?",
+        list(full_name(session, name)),
+    )
+
+
 def list_stages(session: Session) -> str:
     """The SELECT that answers INFORMATION_SCHEMA.STAGES."""
     found = session.conn._duck_conn.execute(

@@ -10,7 +10,7 @@ from fakesnow.transforms import stage as internal_stage
 from oms_pipeline_tests.snowflake.account_objects import KINDS, AccountObjects
 from oms_pipeline_tests.snowflake.bucket import Bucket
 from oms_pipeline_tests.snowflake.errors import SqlError, missing
-from oms_pipeline_tests.snowflake.external_tables import ExternalTables, full_name, list_stage, list_stages
+from oms_pipeline_tests.snowflake.external_tables import ExternalTables, drop_stage, full_name, list_stage, list_stages
 from oms_pipeline_tests.snowflake.locks import Locks, Session
 from oms_pipeline_tests.snowflake.merges import merge
 from oms_pipeline_tests.snowflake.statement import DONE, Statement, literal, rows, words
@@ -118,6 +118,9 @@ class Account:
             return (
                 self._external.alter(session, statement) if verb == "ALTER" else self._external.drop(session, statement)
             )
+        if verb == "DROP" and statement.take("STAGE"):
+            drop_stage(session, statement.name())
+            return [DONE]
         for kind in KINDS:
             if statement.take(kind):
                 return [self.objects.change(verb, kind, statement, replace)]
