@@ -93,8 +93,9 @@
       const id = codes.join(" ");
       let group = groups.get(id);
       if (group === undefined) {
-        const sums = Object.fromEntries(needed.map((name) => [name, { sum: 0, count: 0, scale: dataset.columns[name].scale }]));
-        groups.set(id, (group = { codes, sums }));
+        const nothing = (name) => [name, { sum: 0, count: 0, scale: dataset.columns[name].scale }];
+        group = { codes, sums: Object.fromEntries(needed.map(nothing)) };
+        groups.set(id, group);
       }
       for (const name of needed) {
         const number = dataset.columns[name].values[row];
@@ -111,9 +112,14 @@
         values: measures.map((measure) => value(sums, measure)),
       }));
   };
+  const compared = (one, other) => {
+    if (one === other) return 0;
+    if (one === null || other === null) return one === null ? -1 : 1;
+    return one < other ? -1 : 1;
+  };
   const ordered = (card, groups) => {
     const result = [...groups];
-    if (card.newest_first) result.sort((one, other) => (one.keys[0] < other.keys[0] ? 1 : one.keys[0] > other.keys[0] ? -1 : 0));
+    if (card.newest_first) result.sort((one, other) => compared(other.keys[0], one.keys[0]));
     else if (card.chart === "ranking" || card.chart === "table") {
       result.sort((one, other) => (other.values[0] ?? -Infinity) - (one.values[0] ?? -Infinity));
     }
@@ -134,37 +140,44 @@
     const exact = shown(now.values[0], measure, choice.currency);
     const whole = measure.format === "money" && Math.abs(now.values[0]) >= 10000;
     const text = whole ? money(choice.currency, true).format(now.values[0]) : exact;
-    return [make("div", { class: "value", title: exact, "data-value": now.values[0] }, text), change(card, dataset, now.values[0], from, to)];
+    const figure = make("div", { class: "value", title: exact, "data-value": now.values[0] }, text);
+    return [figure, change(card, dataset, now.values[0], from, to)];
   };
   const change = (card, dataset, now, from, to) => {
     if (!dataset.filters.period) return null;
     const length = daysBetween(from, to);
     const before = moved(from, -length);
     const measure = card.measures[0];
-    const old = before < dataset.first ? null : grouped(dataset, [], card.measures, [before, moved(from, -1)])[0]?.values[0];
-    if (old === null || old === undefined || (old === 0 && measure.format !== "percent")) return make("div", { class: "change" }, `${shortDay(from)} to ${shortDay(to)}`);
     const points = measure.format === "percent";
+    const earlier = before < dataset.first ? [] : grouped(dataset, [], card.measures, [before, moved(from, -1)]);
+    const old = earlier[0]?.values[0] ?? null;
+    if (old === null || (old === 0 && !points)) {
+      return make("div", { class: "change" }, `${shortDay(from)} to ${shortDay(to)}`);
+    }
     const difference = points ? (now - old) * 100 : ((now - old) / Math.abs(old)) * 100;
     const sign = difference > 0.05 ? "▲ " : difference < -0.05 ? "▼ " : "";
     const text = `${sign}${plain(1).format(Math.abs(difference))} ${points ? "points" : "%"}`;
-    const than = `the ${length === 1 ? "day" : `${length} days`} before: ${shown(old, measure, choice.currency)}`;
-    return make("div", { class: "change", title: `${than}` }, `${text} on the ${length === 1 ? "day" : `${length} days`} before`);
+    const than = `the ${length === 1 ? "day" : `${length} days`} before`;
+    return make("div", { class: "change", title: `${than}: ${shown(old, measure, choice.currency)}` }, `${text} on ${than}`);
   };
   const tableBody = (card, groups) => {
     const rows = groups.map(({ keys, values }) => [
       ...keys.map((key, at) => ({ sort: key, text: label(key) })),
       ...values.map((number, at) => ({ sort: number, text: shown(number, card.measures[at], currencyOf(card, keys)) })),
     ]);
-    const heads = [...card.dimensions.map((name) => ({ text: titled(name) })), ...card.measures.map((m) => ({ text: m.label, about: m.description, figure: true }))];
+    const heads = [
+      ...card.dimensions.map((name) => ({ text: titled(name) })),
+      ...card.measures.map((measure) => ({ text: measure.label, about: measure.description, figure: true })),
+    ];
     const body = make("tbody");
-    const fill = () => body.replaceChildren(...rows.map((cells) => make("tr", {}, ...cells.map((cell, at) => make("td", heads[at].figure ? { class: "figure" } : {}, cell.text)))));
+    const cellOf = (cell, at) => make("td", { class: heads[at].figure ? "figure" : null }, cell.text);
+    const fill = () => body.replaceChildren(...rows.map((cells) => make("tr", {}, ...cells.map(cellOf))));
     const header = make("tr");
     const sort = (at, th) => {
       const down = th.getAttribute("aria-sort") !== "descending";
       for (const other of header.children) other.removeAttribute("aria-sort");
       th.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const compare = (a, b) => (a === b ? 0 : a === null ? -1 : b === null ? 1 : a < b ? -1 : 1);
-      rows.sort((one, other) => (down ? -1 : 1) * compare(one[at].sort, other[at].sort));
+      rows.sort((one, other) => (down ? -1 : 1) * compared(one[at].sort, other[at].sort));
       fill();
     };
     heads.forEach((head, at) => {
@@ -173,50 +186,69 @@
       header.append(th);
     });
     fill();
-    return make("div", { class: "scroll", tabindex: "0" }, make("table", {}, make("caption", { hidden: true }, card.title), make("thead", {}, header), body));
+    const caption = make("caption", { hidden: true }, card.title);
+    return make("div", { class: "scroll", tabindex: "0" }, make("table", {}, caption, make("thead", {}, header), body));
   };
   // The rows a specification draws: one per group, or per group and measure.
   const points = (card, groups) => {
-    if (card.chart === "heatmap") {
-      const later = groups.filter(({ keys, values }) => keys[1] > 0 && values[0] !== null).map(({ values }) => values[0]);
-      const highest = Math.max(...later, 0) || Math.max(...groups.map(({ values }) => values[0] ?? 0)) || 1;
-      return groups.filter(({ values }) => values[0] !== null).map(({ keys, values: [number] }) => ({
-        y: label(keys[0], card.axis), x: keys[1], value: number,
-        share: Math.max(0, Math.min(1, number / highest)),
-        text: shown(number, card.measures[0], currencyOf(card, keys)), short: shown(number, card.measures[0], currencyOf(card, keys), true),
-      }));
-    }
     const many = card.measures.length > 1;
-    const series = many ? card.measures.map((measure) => measure.label) : [...new Set(groups.map(({ keys }) => label(keys[1] ?? null)))].sort();
-    const rows = groups.flatMap(({ keys, values }) => card.measures.map((measure, at) => ({
-      x: card.axis === "values" ? label(keys[0]) : keys[0], label: label(keys[0], card.axis),
-      series: many ? measure.label : label(keys[1] ?? null), position: many ? at : series.indexOf(label(keys[1] ?? null)),
-      value: values[at], text: shown(values[at], measure, currencyOf(card, keys)), short: shown(values[at], measure, currencyOf(card, keys), true),
-    })));
+    const told = (number, measure, keys) => ({
+      value: number,
+      text: shown(number, measure, currencyOf(card, keys)),
+      short: shown(number, measure, currencyOf(card, keys), true),
+    });
+    if (card.chart === "heatmap") {
+      // The first column is whole by definition, or small: the others decide how dark a cell is.
+      const of = (groups) => Math.max(0, ...groups.map(({ values: [number] }) => number ?? 0));
+      const highest = of(groups.filter(({ keys }) => keys[1] > 0)) || of(groups) || 1;
+      return groups
+        .filter(({ values: [number] }) => number !== null)
+        .map(({ keys, values: [number] }) => ({
+          ...told(number, card.measures[0], keys),
+          y: label(keys[0], card.axis),
+          x: keys[1],
+          share: Math.max(0, Math.min(1, number / highest)),
+        }));
+    }
+    const seriesOf = (keys, measure) => (many ? measure.label : label(keys[1] ?? null));
+    const series = many ? card.measures.map((measure) => measure.label) : [...new Set(groups.map(({ keys }) => seriesOf(keys)))].sort();
+    const point = (x, name, rest) => ({ x, label: label(x, card.axis), series: name, position: series.indexOf(name), ...rest });
+    const rows = groups.flatMap(({ keys, values }) =>
+      card.measures.map((measure, at) => {
+        const x = card.axis === "values" ? label(keys[0]) : keys[0];
+        return point(x, seriesOf(keys, measure), told(values[at], measure, keys));
+      }),
+    );
     const sums = card.measures.every((measure) => measure.denominator === null);
     if (card.axis === "days" && ["area", "bar", "stacked_bar"].includes(card.chart) && sums && !many) {
       // A day without a row has nothing on it: left out, the others would stand closer or be stacked askew.
       const there = new Set(rows.map((row) => `${row.x} ${row.series}`));
       const days = rows.map((row) => row.x).sort();
-      for (let x = days[0]; x <= days.at(-1); x = moved(x, 1)) series.forEach((name, position) => {
-        if (!there.has(`${x} ${name}`)) rows.push({ x, label: label(x, "days"), series: name, position, value: 0, text: shown(0, card.measures[0], choice.currency), short: "" });
-      });
-      rows.sort((one, other) => (one.x < other.x ? -1 : one.x > other.x ? 1 : one.position - other.position));
+      for (let x = days[0]; x <= days.at(-1); x = moved(x, 1)) {
+        for (const name of series) {
+          if (!there.has(`${x} ${name}`)) rows.push(point(x, name, told(0, card.measures[0], [x])));
+        }
+      }
+      rows.sort((one, other) => compared(one.x, other.x) || one.position - other.position);
     }
     return rows.filter((row) => row.value !== null);
   };
   const draw = (card, host, groups) => {
     const spec = structuredClone(card.spec);
     spec.data = { values: points(card, groups) };
-    const embedding = vegaEmbed(host, spec, { actions: false, renderer: "svg", ast: true, tooltip: { theme: "none", disableDefaultStyle: true } });
+    const tooltip = { theme: "none", disableDefaultStyle: true };
+    // `ast`: expressions are interpreted, because the page's policy forbids to make functions out of texts.
+    const embedding = vegaEmbed(host, spec, { actions: false, renderer: "svg", ast: true, tooltip });
     drawn.push(embedding.then((result) => result.view));
     return embedding;
   };
   const notes = (card, dataset) => {
     const parts = [];
-    const ignored = Object.entries(dataset.filters).filter(([name, column]) => column === null && (name === "period" ? true : name !== "currency" && choice[name]));
-    if (ignored.length) parts.push(`Independent of the ${ignored.map(([name]) => name).join(", ").replace(/, ([^,]*)$/, " and $1")}.`);
-    if (dataset.cut) parts.push(dataset.first ? `From ${shortDay(dataset.first)}: there is more than this page holds.` : "Not all rows: there are more than this page holds.");
+    const matters = (name) => name === "period" || (name !== "currency" && choice[name]);
+    const ignored = Object.keys(dataset.filters).filter((name) => dataset.filters[name] === null && matters(name));
+    if (ignored.length) parts.push(`Independent of the ${ignored.join(", ").replace(/, ([^,]*)$/, " and $1")}.`);
+    const from = dataset.first ? `From ${shortDay(dataset.first)}` : "Not all rows";
+    if (dataset.cut) parts.push(`${from}: there is more than this page holds.`);
     return parts.length ? make("div", { class: "note" }, parts.join(" ")) : null;
   };
   const cardElement = (dashboard, card) => {
@@ -224,11 +256,12 @@
     const { row, column, width, height } = card.place;
     const about = card.measures.map((measure) => `${measure.label}: ${measure.description}`).join("\n");
     const figure = make("section", {
-      class: `card ${card.chart === "number" ? "number" : ""} ${card.chart === "heatmap" || card.chart === "ranking" || card.chart === "table" ? "tall" : ""}`,
+      class: `card ${card.chart}`,
       style: `grid-column: ${column + 1} / span ${width}; grid-row: ${row + 1} / span ${height}`,
-      id: `card-${dashboard.name}-${card.name}`, "aria-label": card.title, title: null,
+      id: `card-${dashboard.name}-${card.name}`, "aria-label": card.title,
     });
-    const heading = make("div", { title: about }, make("h3", {}, card.title), make("p", { class: "question" }, card.question));
+    const question = make("p", { class: "question" }, card.question);
+    const heading = make("div", { title: about }, make("h3", {}, card.title), question);
     const body = make("div", { class: "body" });
     if (card.chart === "number") {
       body.append(...numberBody(card, dataset).filter(Boolean));
@@ -243,7 +276,8 @@
         body.append(tableBody(card, groups));
         figure.append(make("header", {}, heading), body);
       } else {
-        const host = make("div", { class: "drawn", role: "img", "aria-label": `${card.title}. ${card.question} As a table by the button above.` });
+        const words = `${card.title}. ${card.question} As a table by the button above.`;
+        const host = make("div", { class: "drawn", role: "img", "aria-label": words });
         const table = tableBody(card, groups);
         const button = make("button", { class: "as-table", type: "button", "aria-pressed": "false", on: { click: () => {
           const asTable = button.getAttribute("aria-pressed") === "false";
@@ -270,33 +304,41 @@
     }
     return [...values].sort((one, other) => one.localeCompare(other, "en", { numeric: true }));
   };
-  const select = (name, text, options, chosen) =>
-    make("label", {}, text, make("select", { name, on: { change: (event) => { choice[name] = event.target.value; show(); } } },
-      ...options.map(([key, words]) => make("option", { value: key, selected: key === chosen }, words))));
+  const select = (name, text, options, chosen) => {
+    const change = (event) => {
+      choice[name] = event.target.value;
+      show();
+    };
+    const entries = options.map(([key, words]) => make("option", { value: key, selected: key === chosen }, words));
+    return make("label", {}, text, make("select", { name, on: { change } }, ...entries));
+  };
+  const dateField = (end, words) => {
+    const change = (event) => {
+      if (!event.target.value) return;
+      choice[end] = event.target.value;
+      if (choice.from > choice.to) choice[end === "from" ? "to" : "from"] = choice[end];
+      show();
+    };
+    const limits = { min: report.first, max: report.through };
+    return make("label", {}, words, make("input", { type: "date", name: end, value: choice[end], ...limits, on: { change } }));
+  };
   const filterBar = (dashboard) => {
-    const bar = make("form", { class: "filters", "aria-label": "Filters", on: { submit: (event) => event.preventDefault() } });
+    const submit = (event) => event.preventDefault();
+    const bar = make("form", { class: "filters", "aria-label": "Filters", on: { submit } });
     for (const { name, label: text, is_period, is_required } of dashboard.filters) {
       if (is_period) {
         const presets = report.periods.map((days) => [String(days), `${days} days`]);
         bar.append(select("period", text, [...presets, ["own", "From … to …"]], choice.period));
-        if (choice.period === "own") {
-          const limits = { min: report.first, max: report.through };
-          for (const [end, words] of [["from", "From"], ["to", "To"]]) {
-            bar.append(make("label", {}, words, make("input", { type: "date", name: end, value: choice[end], ...limits, on: { change: (event) => {
-              if (!event.target.value) return;
-              choice[end] = event.target.value;
-              if (choice.from > choice.to) choice[end === "from" ? "to" : "from"] = choice[end];
-              show();
-            } } })));
-          }
-        }
-      } else {
-        const values = distinct(dashboard, name);
-        if (is_required && !values.includes(choice[name]) && values.length) choice[name] = values[0];
-        const all = is_required ? [] : [["", `All ${text.toLowerCase()}s`]];
-        const known = values.includes(choice[name]) || is_required || !choice[name] ? [] : [[choice[name], choice[name]]];
-        bar.append(select(name, text, [...all, ...values.map((each) => [each, name === "currency" ? each : label(each)]), ...known], choice[name]));
+        if (choice.period === "own") bar.append(dateField("from", "From"), dateField("to", "To"));
+        continue;
       }
+      const values = distinct(dashboard, name);
+      if (is_required && !values.includes(choice[name]) && values.length) choice[name] = values[0];
+      const options = values.map((each) => [each, name === "currency" ? each : label(each)]);
+      if (!is_required) options.unshift(["", `All ${text.toLowerCase()}s`]);
+      // What was chosen on another dashboard stays chosen, also where it leads to nothing.
+      if (choice[name] && !values.includes(choice[name])) options.push([choice[name], label(choice[name])]);
+      bar.append(select(name, text, options, choice[name]));
     }
     return bar;
   };
@@ -307,7 +349,10 @@
   let open = report.dashboards.find(({ name }) => `#${name}` === location.hash) ?? report.dashboards[0];
   let latest = Promise.resolve();
   const show = () => {
-    if (choice.period === "own" && !choice.from) [choice.from, choice.to] = [moved(report.through, 1 - report.period), report.through];
+    if (choice.period === "own" && !choice.from) {
+      choice.from = moved(report.through, 1 - report.period);
+      choice.to = report.through;
+    }
     for (const view of drawn.splice(0)) view.then((each) => each.finalize());
     const focused = document.activeElement?.name;
     for (const tab of tabs.children) {
@@ -318,8 +363,9 @@
     const bar = filterBar(open);
     const cards = open.cards.map((card) => cardElement(open, card));
     const grid = make("div", { class: "grid" }, ...cards);
-    main.replaceChildren(make("section", { role: "tabpanel", "aria-labelledby": `tab-${open.name}` },
-      make("div", { class: "intro" }, make("div", {}, make("h2", {}, open.title), make("p", {}, open.question)), bar), grid));
+    const words = make("div", {}, make("h2", {}, open.title), make("p", {}, open.question));
+    const intro = make("div", { class: "intro" }, words, bar);
+    main.replaceChildren(make("section", { role: "tabpanel", "aria-labelledby": `tab-${open.name}` }, intro, grid));
     if (focused) bar.elements[focused]?.focus();
     document.documentElement.removeAttribute("data-ready");
     const mine = (latest = Promise.all(cards.filter((card) => card.pending).map((card) => card.pending())));
@@ -338,7 +384,8 @@
       go(next);
       document.getElementById(`tab-${next.name}`).focus();
     };
-    tabs.append(make("button", { role: "tab", type: "button", id: `tab-${dashboard.name}`, on: { click: () => go(dashboard), keydown: onKey } }, dashboard.title));
+    const on = { click: () => go(dashboard), keydown: onKey };
+    tabs.append(make("button", { role: "tab", type: "button", id: `tab-${dashboard.name}`, on }, dashboard.title));
   });
   window.addEventListener("hashchange", () => {
     const named = report.dashboards.find(({ name }) => `#${name}` === location.hash);
@@ -352,7 +399,10 @@
   };
   document.getElementById("freshness").append(`Data up to ${longDay(report.through)}, loaded ${age()}`);
   document.getElementById("about").append(
-    `Loaded ${report.loaded_at} UTC, drawn ${report.drawn_at} UTC. The page holds ${report.rows.toLocaleString("en")} rows of at most ${report.days} days, and no personal data. Definitions: hold the pointer over a title.`);
+    `Loaded ${report.loaded_at} UTC, drawn ${report.drawn_at} UTC. `,
+    `The page holds ${plain(0).format(report.rows)} rows of at most ${report.days} days, and no personal data. `,
+    "Definitions: hold the pointer over a title.",
+  );
 
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   let chosen = null;

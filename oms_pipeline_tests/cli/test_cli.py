@@ -145,6 +145,7 @@ def test_a_range_the_wrong_way_round_is_refused(oms_command: Words, home: Path) 
         ("demo",),
         ("rebuild",),
         ("status",),
+        ("report",),
         ("check",),
         ("dev",),
         ("sample", "init"),
@@ -272,6 +273,11 @@ def test_the_sample_lives_up_to_yesterday_and_not_a_day_longer(sample_home: Path
     business = sample.state(sample.start(sample_home / "sample"))
     assert business is not None
     assert (business.opened_on, business.next_day, business.orders_per_day) == (first, first + DAY, 5)
+
+
+def test_a_report_before_the_first_day_says_what_to_do(oms_command: Words, home: Path) -> None:
+    result = oms_command("report", OMS_START_DATE="2026-01-01", OMS_SOURCE_URL=NOWHERE)
+    assert_one_line(result, home, f"There is no warehouse {home / 'oms.duckdb'} yet. Load a day first: oms run --day D")
 
 
 def test_an_empty_home_has_no_day_and_every_day_is_missing(home: Path, dbt_dir: Path) -> None:
