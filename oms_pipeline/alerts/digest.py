@@ -13,6 +13,7 @@ from oms_pipeline.alerts.events import Catalog, days_of_run, evaluations
 from oms_pipeline.alerts.problems import ASSET_JOB, Lateness, Problem, one_line, ranges
 from oms_pipeline.presentation import CREDITS, NEW_COLUMNS, ON_TIME
 
+LAYERS: Final = ("raw", "external", "staging", "intermediate", "marts")
 MOST_RUNS: Final = 2000
 UNFINISHED: Final = "unfinished"
 OUTCOMES: Final = {dg.DagsterRunStatus.SUCCESS: "succeeded", dg.DagsterRunStatus.FAILURE: "failed"}
@@ -91,7 +92,7 @@ class Digest:
         since: From when on runs are told of.
         ran: What ran.
         layers: What was made, in the order in which data flows.
-        assets_due: How many assets have a deadline.
+        assets_due: Of how many assets it is known whether they are late.
         late: The assets that are late.
         credits: What the warehouse cost; None if nobody knows.
         business: How business was.
@@ -143,7 +144,7 @@ def digest_of(
         since=since,
         ran=_ran(instance, since),
         layers=_layers(instance, made),
-        assets_due=len(catalog.on_time),
+        assets_due=late.known,
         late=late.late,
         credits=_credits(made),
         business=business,
@@ -189,15 +190,13 @@ def _layers(instance: dg.DagsterInstance, made: Sequence[dg.EventLogEntry]) -> l
     rows: dict[str, int] = defaultdict(int)
     seconds: dict[str, float] = defaultdict(float)
     steps: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    first: dict[str, float] = {}
     for entry in made:
         event = entry.get_dagster_event()
-        if event.asset_key is None or len(event.asset_key.path) < 2:
+        if event.asset_key is None or event.asset_key.path[0] not in LAYERS:
             continue
         layer, metadata = event.asset_key.path[0], event.materialization.metadata
-        first[layer] = min(first.get(layer, entry.timestamp), entry.timestamp)
-        if isinstance(count := metadata.get("dagster/row_count"), dg.IntMetadataValue):
-            rows[layer] += count.value or 0
+        count = metadata.get("dagster/row_count")
+        rows[layer] += (count.value or 0) if isinstance(count, dg.IntMetadataValue) else 0
         if isinstance(took := metadata.get("seconds"), dg.FloatMetadataValue):
             seconds[layer] += took.value or 0.0
         elif event.step_key is not None:
@@ -205,7 +204,7 @@ def _layers(instance: dg.DagsterInstance, made: Sequence[dg.EventLogEntry]) -> l
     for layer, of_layer in steps.items():
         if layer not in seconds:  # its assets are made by one step, which knows how long it took
             seconds[layer] = sum(_step_seconds(instance, run_id, step) for run_id, step in of_layer)
-    return [Layer(name, rows[name], seconds[name]) for name in sorted(first, key=lambda name: first[name])]
+    return [Layer(name, rows[name], seconds[name]) for name in LAYERS if name in rows]
 
 
 def _step_seconds(instance: dg.DagsterInstance, run_id: str, step: str) -> float:
