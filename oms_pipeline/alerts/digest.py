@@ -11,12 +11,15 @@ from dagster._core.storage.tags import BACKFILL_ID_TAG
 
 from oms_pipeline.alerts.events import Catalog, days_of_run, evaluations
 from oms_pipeline.alerts.problems import ASSET_JOB, Lateness, Problem, one_line, ranges
-from oms_pipeline.presentation import CREDITS, NEW_COLUMNS, ON_TIME
+from oms_pipeline.presentation import CREDITS, ON_TIME
 
 LAYERS: Final = ("raw", "external", "staging", "intermediate", "marts")
 MOST_RUNS: Final = 2000
-UNFINISHED: Final = "unfinished"
-OUTCOMES: Final = {dg.DagsterRunStatus.SUCCESS: "succeeded", dg.DagsterRunStatus.FAILURE: "failed"}
+OUTCOMES: Final = {
+    dg.DagsterRunStatus.SUCCESS: "succeeded",
+    dg.DagsterRunStatus.FAILURE: "failed",
+    dg.DagsterRunStatus.CANCELED: "cancelled",
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,6 @@ class Digest:
 
     Attributes:
         day: The day that was due.
-        since: From when on runs are told of.
         ran: What ran.
         layers: What was made, in the order in which data flows.
         assets_due: Of how many assets it is known whether they are late.
@@ -100,7 +102,6 @@ class Digest:
     """
 
     day: dt.date
-    since: dt.datetime
     ran: Sequence[Ran] = ()
     layers: Sequence[Layer] = ()
     assets_due: int = 0
@@ -141,7 +142,6 @@ def digest_of(
         odd.append(f"the business numbers are not known: {one_line(str(error) or type(error).__name__)}")
     return Digest(
         day=day,
-        since=since,
         ran=_ran(instance, since),
         layers=_layers(instance, made),
         assets_due=late.known,
@@ -161,16 +161,12 @@ def _ran(instance: dg.DagsterInstance, since: dt.datetime) -> list[Ran]:
     return [
         Ran(
             what,
-            Counter(OUTCOMES.get(record.dagster_run.status, _other(record.dagster_run.status)) for record in group),
+            Counter(OUTCOMES.get(record.dagster_run.status, "unfinished") for record in group),
             ranges({day for record in group for day in days_of_run(record.dagster_run.tags)}),
             sum((r.end_time - r.start_time) for r in group if r.end_time is not None and r.start_time is not None),
         )
         for what, group in groups.items()
     ]
-
-
-def _other(status: dg.DagsterRunStatus) -> str:
-    return "cancelled" if status is dg.DagsterRunStatus.CANCELED else UNFINISHED
 
 
 def _what(run: dg.DagsterRun) -> str:
@@ -223,6 +219,6 @@ def _odd_checks(instance: dg.DagsterInstance, catalog: Catalog, since: float) ->
     odd = []
     for key, (at, check) in evaluations(instance, catalog.checks).items():
         warned = not check.passed and check.severity is dg.AssetCheckSeverity.WARN
-        if at >= since and key.name != ON_TIME and (warned or NEW_COLUMNS in check.metadata):
+        if at >= since and key.name != ON_TIME and warned:
             odd.append(one_line(f"{key.asset_key.to_user_string()}, {key.name}: {check.description or 'warns'}"))
     return sorted(odd)
