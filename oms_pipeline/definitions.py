@@ -1,17 +1,19 @@
 """Assembly only: settings, contract and rooms become Dagster definitions. Nothing here computes."""
 
+import datetime as dt
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
 from oms_pipeline import automation, sample
-from oms_pipeline.alerts import Business, Watch, alert_sensor, load_severities
+from oms_pipeline.alerts import Business, BusinessOf, Chart, Watch, alert_sensor, load_severities
 from oms_pipeline.checks import on_time_checks, with_freshness
 from oms_pipeline.contract import load_contract, load_deadline
-from oms_pipeline.dashboards import dashboard_assets
+from oms_pipeline.dashboards import dashboard_assets, headlines, pictures
 from oms_pipeline.dashboards.metabase import metabase_assets
 from oms_pipeline.errors import SettingsError
 from oms_pipeline.external import external_assets
@@ -19,7 +21,9 @@ from oms_pipeline.raw import FolderStore, RawZone, raw_assets
 from oms_pipeline.settings import Settings, get_settings, s3_place
 from oms_pipeline.source import PostgresSource
 from oms_pipeline.transform import DbtProjectFiles, transform_assets
-from oms_pipeline.warehouse import DuckDBWarehouse, Warehouse
+from oms_pipeline.warehouse import DuckDBWarehouse, Purpose, Warehouse
+
+DIGEST_WAITS: Final = dt.timedelta(seconds=5)
 
 
 def make_source(settings: Settings) -> PostgresSource:
@@ -63,6 +67,21 @@ def make_dbt_project(settings: Settings) -> DbtProjectFiles:
     )
 
 
+def business_of(settings: Settings) -> BusinessOf:
+    """Tells how business was on a day, by what the dashboards say is worth a mail."""
+    # Mails wait for it, so it does not wait for a run to let go of the warehouse.
+    warehouse = make_warehouse(replace(settings, lock_timeout=DIGEST_WAITS))
+
+    def on(day: dt.date) -> Business:
+        with warehouse.reading(Purpose("write the digest")) as query:
+            return Business(
+                [(number.label, number.text, number.change) for number in headlines(query, day)],
+                [Chart(picture.title, picture.description, picture.png) for picture in pictures(query, day)],
+            )
+
+    return on
+
+
 def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The whole graph for one set of settings.
 
@@ -95,7 +114,7 @@ def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] 
         asset_checks=[on_time],
         jobs=[daily, rebuild, weekly],
         schedules=automation.schedules(settings, daily, weekly),
-        sensors=[on_time_sensor, alert_sensor(Watch(settings, load_severities(), deadline, lambda day: Business()))],
+        sensors=[on_time_sensor, alert_sensor(Watch(settings, load_severities(), deadline, business_of(settings)))],
         # One process per run: a process per step costs four times the work of a day.
         executor=dg.in_process_executor,
         resources={

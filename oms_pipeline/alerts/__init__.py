@@ -1,7 +1,7 @@
 """E-mail: what is worth one, how it reads, how it is delivered. Knows Dagster's events, nothing of warehouses."""
 
 from oms_pipeline.alerts.delivery import check, deliver, destination, forget_refusal, mail_dir
-from oms_pipeline.alerts.digest import Business, Chart
+from oms_pipeline.alerts.digest import Business, BusinessOf, Chart
 from oms_pipeline.alerts.mail import html_of, trial_mail
 from oms_pipeline.alerts.page import Envelope
 from oms_pipeline.alerts.problems import Kind
@@ -13,6 +13,7 @@ from oms_pipeline.alerts.state import SENSOR
 __all__ = [
     "SENSOR",
     "Business",
+    "BusinessOf",
     "Chart",
     "Envelope",
     "Kind",

@@ -11,11 +11,15 @@ from dagster._core.storage.tags import BACKFILL_ID_TAG
 
 from oms_pipeline.alerts.events import Catalog, days_of_run, evaluations
 from oms_pipeline.alerts.problems import ASSET_JOB, Lateness, Problem, one_line, ranges
-from oms_pipeline.presentation import CREDITS, NEW_COLUMNS, ON_TIME
+from oms_pipeline.presentation import CREDITS, ON_TIME
 
+LAYERS: Final = ("raw", "external", "staging", "intermediate", "marts")
 MOST_RUNS: Final = 2000
-UNFINISHED: Final = "unfinished"
-OUTCOMES: Final = {dg.DagsterRunStatus.SUCCESS: "succeeded", dg.DagsterRunStatus.FAILURE: "failed"}
+OUTCOMES: Final = {
+    dg.DagsterRunStatus.SUCCESS: "succeeded",
+    dg.DagsterRunStatus.FAILURE: "failed",
+    dg.DagsterRunStatus.CANCELED: "cancelled",
+}
 
 
 @dataclass(frozen=True)
@@ -88,10 +92,9 @@ class Digest:
 
     Attributes:
         day: The day that was due.
-        since: From when on runs are told of.
         ran: What ran.
         layers: What was made, in the order in which data flows.
-        assets_due: How many assets have a deadline.
+        assets_due: Of how many assets it is known whether they are late.
         late: The assets that are late.
         credits: What the warehouse cost; None if nobody knows.
         business: How business was.
@@ -99,7 +102,6 @@ class Digest:
     """
 
     day: dt.date
-    since: dt.datetime
     ran: Sequence[Ran] = ()
     layers: Sequence[Layer] = ()
     assets_due: int = 0
@@ -140,10 +142,9 @@ def digest_of(
         odd.append(f"the business numbers are not known: {one_line(str(error) or type(error).__name__)}")
     return Digest(
         day=day,
-        since=since,
         ran=_ran(instance, since),
         layers=_layers(instance, made),
-        assets_due=len(catalog.on_time),
+        assets_due=late.known,
         late=late.late,
         credits=_credits(made),
         business=business,
@@ -160,16 +161,12 @@ def _ran(instance: dg.DagsterInstance, since: dt.datetime) -> list[Ran]:
     return [
         Ran(
             what,
-            Counter(OUTCOMES.get(record.dagster_run.status, _other(record.dagster_run.status)) for record in group),
+            Counter(OUTCOMES.get(record.dagster_run.status, "unfinished") for record in group),
             ranges({day for record in group for day in days_of_run(record.dagster_run.tags)}),
             sum((r.end_time - r.start_time) for r in group if r.end_time is not None and r.start_time is not None),
         )
         for what, group in groups.items()
     ]
-
-
-def _other(status: dg.DagsterRunStatus) -> str:
-    return "cancelled" if status is dg.DagsterRunStatus.CANCELED else UNFINISHED
 
 
 def _what(run: dg.DagsterRun) -> str:
@@ -189,15 +186,13 @@ def _layers(instance: dg.DagsterInstance, made: Sequence[dg.EventLogEntry]) -> l
     rows: dict[str, int] = defaultdict(int)
     seconds: dict[str, float] = defaultdict(float)
     steps: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    first: dict[str, float] = {}
     for entry in made:
         event = entry.get_dagster_event()
-        if event.asset_key is None or len(event.asset_key.path) < 2:
+        if event.asset_key is None or event.asset_key.path[0] not in LAYERS:
             continue
         layer, metadata = event.asset_key.path[0], event.materialization.metadata
-        first[layer] = min(first.get(layer, entry.timestamp), entry.timestamp)
-        if isinstance(count := metadata.get("dagster/row_count"), dg.IntMetadataValue):
-            rows[layer] += count.value or 0
+        count = metadata.get("dagster/row_count")
+        rows[layer] += (count.value or 0) if isinstance(count, dg.IntMetadataValue) else 0
         if isinstance(took := metadata.get("seconds"), dg.FloatMetadataValue):
             seconds[layer] += took.value or 0.0
         elif event.step_key is not None:
@@ -205,7 +200,7 @@ def _layers(instance: dg.DagsterInstance, made: Sequence[dg.EventLogEntry]) -> l
     for layer, of_layer in steps.items():
         if layer not in seconds:  # its assets are made by one step, which knows how long it took
             seconds[layer] = sum(_step_seconds(instance, run_id, step) for run_id, step in of_layer)
-    return [Layer(name, rows[name], seconds[name]) for name in sorted(first, key=lambda name: first[name])]
+    return [Layer(name, rows[name], seconds[name]) for name in LAYERS if name in rows]
 
 
 def _step_seconds(instance: dg.DagsterInstance, run_id: str, step: str) -> float:
@@ -224,6 +219,6 @@ def _odd_checks(instance: dg.DagsterInstance, catalog: Catalog, since: float) ->
     odd = []
     for key, (at, check) in evaluations(instance, catalog.checks).items():
         warned = not check.passed and check.severity is dg.AssetCheckSeverity.WARN
-        if at >= since and key.name != ON_TIME and (warned or NEW_COLUMNS in check.metadata):
+        if at >= since and key.name != ON_TIME and warned:
             odd.append(one_line(f"{key.asset_key.to_user_string()}, {key.name}: {check.description or 'warns'}"))
     return sorted(odd)

@@ -1,6 +1,7 @@
 """How the mail of every morning reads: business first, then the pipeline. Sends nothing."""
 
 from email.message import EmailMessage
+from typing import Final
 
 from oms_pipeline.alerts.digest import Digest, Ran
 from oms_pipeline.alerts.page import (
@@ -21,6 +22,8 @@ from oms_pipeline.alerts.page import (
 )
 from oms_pipeline.alerts.problems import Kind
 from oms_pipeline.alerts.severity import Severities, Severity
+
+BUSINESS: Final = "Business, change on the week before"
 
 
 def render_digest(digest: Digest, envelope: Envelope, severities: Severities, now: float) -> EmailMessage:
@@ -46,10 +49,10 @@ def render_digest(digest: Digest, envelope: Envelope, severities: Severities, no
     business = table(digest.business.numbers) if digest.business.numbers else ""
     business += "".join(image(content_id, chart.title, chart.description) for content_id, chart in charts.items())
     tables, lists = _tables(digest), {"Freshness": _freshness(digest), "Worth a look": list(digest.odd)}
-    pieces = [section("Business", business)] if business else []
+    pieces = [section(BUSINESS, business)] if business else []
     pieces += [section(title, table(rows)) for title, rows in tables.items()]
     pieces += [section(title, "".join(map(paragraph, lines))) for title, lines in lists.items() if lines]
-    rows_of = {"Business": digest.business.numbers, **tables}
+    rows_of = {BUSINESS: digest.business.numbers, **tables}
     lines_of = {title: [_line(row) for row in rows] for title, rows in rows_of.items()} | lists
     texts = ["\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in lines_of.items() if lines]
     colour = RED if digest.late else BLUE if digest.odd else GREEN
@@ -99,7 +102,7 @@ def _duration(seconds: float) -> str:
 
 def _freshness(digest: Digest) -> list[str]:
     if not digest.assets_due:
-        return []
+        return ["Not known: no check of lateness has been evaluated."]
     if not digest.late:
         return [f"All {digest.assets_due} assets have every day that is due."]
     late = f"{len(digest.late)} of {digest.assets_due} assets are late: {some(sorted(digest.late))}."

@@ -104,11 +104,12 @@ def lateness(instance: dg.DagsterInstance, catalog: Catalog, now: float) -> Late
     """Which assets are late, by the newest evaluation of their checks."""
     late: dict[str, str] = {}
     days: list[str] = []
-    for key, (_, check) in evaluations(instance, catalog.on_time).items():
+    evaluated = evaluations(instance, catalog.on_time)
+    for key, (_, check) in evaluated.items():
         if not check.passed:
             late[key.asset_key.to_user_string()] = check.description or "late"
             days += [str(check.metadata[LAST_LATE_DAY].value)] if LAST_LATE_DAY in check.metadata else []
-    return Lateness(now, late, max(days, default=""), catalog.owners_of(sorted(late)))
+    return Lateness(now, late, max(days, default=""), catalog.owners_of(sorted(late)), len(evaluated))
 
 
 def evaluations(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey]) -> Evaluations:

@@ -38,8 +38,7 @@ _ROW: Final = (
 )
 _TABLE: Final = '<table role="presentation" style="width:100%;border-collapse:collapse;font-size:15px">{rows}</table>'
 _CELL: Final = (
-    '<td style="padding:4px 0 4px {gap}px;border-bottom:1px solid #eaecf0;vertical-align:top;text-align:{align};'
-    'overflow-wrap:anywhere">{text}</td>'
+    '<td style="padding:4px 0 4px {gap}px;border-bottom:1px solid #eaecf0;vertical-align:top;{align}">{text}</td>'
 )
 _BUTTON: Final = (
     '<p style="margin:16px 0 0"><a href="{url}" style="display:inline-block;background:#1d4ed8;color:#fff;'
@@ -153,11 +152,18 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     lines = []
     for cells in rows:
         line = [
-            _CELL.format(gap=12 if n else 0, align="right" if n else "left", text=_with_small_print(text))
+            _CELL.format(gap=12, align="text-align:right", text=escape(_unbroken(text)))
+            if n
+            else _CELL.format(gap=0, align="overflow-wrap:anywhere", text=_with_small_print(text))
             for n, text in enumerate(cells)
         ]
         lines.append(f"<tr>{''.join(line)}</tr>")
     return _TABLE.format(rows="".join(lines))
+
+
+def _unbroken(text: str) -> str:
+    """A figure and its unit stay on one line; a list may break at its commas."""
+    return text.replace(" ", "\u00a0").replace(",\u00a0", ", ")
 
 
 def _with_small_print(text: str) -> str:

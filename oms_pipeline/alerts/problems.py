@@ -91,12 +91,14 @@ class Lateness:
         late: Asset → what is late, one line; empty if all is in.
         newest: The newest day that is late; empty if none is.
         owners: Who looks after the assets.
+        known: Of how many assets that is known.
     """
 
     at: float
     late: Mapping[str, str]
     newest: str = ""
     owners: tuple[str, ...] = ()
+    known: int = 0
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def sample(kind: Kind, envelope: Envelope, severities: Severities, now: float) -
         run_id=failed.run_id,
     )
     if kind is Kind.DIGEST:
-        return render_digest(_digest(envelope), envelope, severities, now)
+        return render_digest(_digest(), envelope, severities, now)
     if kind is Kind.HELD_BACK:
         return render_held_back([failed, check, late], envelope, severities, now)
     over = replace(failed, mails=1, recovered=now)
@@ -86,11 +86,9 @@ def sample(kind: Kind, envelope: Envelope, severities: Severities, now: float) -
     return render(problems.get(kind, failed), envelope, severities, now)
 
 
-def _digest(envelope: Envelope) -> Digest:
-    day = dt.date.fromisoformat(DAY)
+def _digest() -> Digest:
     return Digest(
-        day=day,
-        since=dt.datetime.combine(day, dt.time(6), envelope.timezone),
+        day=dt.date.fromisoformat(DAY),
         ran=(
             Ran("daily_oms", {"succeeded": 1}, (DAY,), 7.4),
             Ran("backfill abcdefgh", {"succeeded": 28, "failed": 2}, ("2026-01-01 to 2026-01-30",), 312.0),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from oms_pipeline import alerts
 from oms_pipeline.contract import Table
@@ -11,8 +12,10 @@ from oms_pipeline.raw import RawZone
 from oms_pipeline.settings import Settings, describe_dsn
 from oms_pipeline.source import PostgresSource
 from oms_pipeline.source.drift import check_columns
-from oms_pipeline.transform import DbtProjectFiles
-from oms_pipeline.warehouse import Warehouse
+
+if TYPE_CHECKING:  # dbt takes seconds to import
+    from oms_pipeline.transform import DbtProjectFiles
+    from oms_pipeline.warehouse import Warehouse
 
 
 class Level(StrEnum):
@@ -43,8 +46,8 @@ def check_setup(
     contract: Mapping[str, Table],
     make_source: Callable[[Settings], PostgresSource],
     zone: RawZone,
-    warehouse: Warehouse,
-    project: DbtProjectFiles,
+    warehouse: "Warehouse",
+    project: "DbtProjectFiles",
 ) -> Iterator[Finding]:
     """Looks at settings, source, raw zone, warehouse, dbt and mail, in this order.
 

@@ -22,7 +22,7 @@ from oms_pipeline_tests.alerts.conftest import StartServer, free_port
 from oms_pipeline_tests.browser.site import noon, stop_all_in
 
 LOCATION = Path(__file__).with_name("location.py")
-PATIENCE = 900.0
+PATIENCE = 1800.0
 TICK = 30.0
 
 RUN = """mutation run($parameters: ExecutionParams!) {

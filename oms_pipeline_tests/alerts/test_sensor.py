@@ -437,6 +437,7 @@ def test_what_matters_is_flagged_and_what_never_does_is_not_mailed(room: Room) -
 
 def test_every_morning_a_digest_tells_what_ran_what_it_made_and_how_business_was(room: Room) -> None:
     BROKEN.update({"volume": "yes", "weekly": "yes"})
+    room.report_late({"raw/orders": "", "marts/sales": ""})
     room.run("2026-01-30")
     room.run("2026-01-31")
     room.run("", job="weekly")
@@ -489,11 +490,12 @@ def test_a_digest_without_its_numbers_says_why_and_keeps_no_other_mail_back(room
     failed, digest = room.new_mails()
     assert failed["Subject"] == "[OMS] nightly failed"
     assert "the business numbers are not known: oms.duckdb is in use" in text_of(digest)
+    assert "Not known: no check of lateness has been evaluated." in text_of(digest)
     assert room.new_mails() == []
 
 
 def test_late_data_makes_a_digest_late(room: Room) -> None:
-    room.report_late({"raw/orders": "2026-01-30"})
+    room.report_late({"raw/orders": "2026-01-30", "marts/sales": ""})
     room.tick()
     room.sleep_until_the_digest()
     (digest,) = room.new_mails()

@@ -230,6 +230,21 @@ def test_batches_are_read_back_as_dagsters_own_storage_keeps_single_events(
         assert ours[question] == answer, question
 
 
+def test_a_run_is_read_again_without_looking_for_its_databases_revision(
+    tmp_path: Path, new_instance: Callable[..., dg.DagsterInstance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with new_instance(tmp_path / "home") as instance:
+        run_id = load(instance, "2026-01-01", "2026-01-01")
+        written = len(instance.all_logs(run_id))
+
+    def look(*_: Any) -> None:
+        pytest.fail("Dagster looked for the revision, which loads every one there ever was")
+
+    monkeypatch.setattr("dagster._core.storage.event_log.sqlite.sqlite_event_log.check_alembic_revision", look)
+    with new_instance(tmp_path / "home") as instance:
+        assert len(instance.all_logs(run_id)) == written
+
+
 def test_a_runs_materialisations_are_handed_over_in_batches(
     tmp_path: Path, new_instance: Callable[..., dg.DagsterInstance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
