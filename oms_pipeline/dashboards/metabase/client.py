@@ -114,7 +114,9 @@ class Client:
             self.post("/api/setup", {"token": token, "user": user, "prefs": {"site_name": SITE_NAME}})
         except RefusedError as error:
             if not self.is_set_up():
-                raise MetabaseError(f"{error} Choose a stronger OMS_METABASE_PASSWORD, if that is the reason.") from None
+                raise MetabaseError(
+                    f"{error} Choose a stronger OMS_METABASE_PASSWORD, if that is the reason."
+                ) from None
 
     def log_in(self) -> None:
         """Uses the key, or opens a session that `close` ends."""
