@@ -106,7 +106,7 @@ class Metabase:
     users: dict[str, str] = field(default_factory=dict)
     api_keys: dict[str, bool] = field(default_factory=dict)
     sessions: set[str] = field(default_factory=set)
-    setup_token: str | None = "token-1"
+    setup_token: str | None = field(default_factory=lambda: secrets.token_hex(8))
     polls_until_synced: int = 0
     down_until: float = 0.0
     starting: int = 0
@@ -133,11 +133,18 @@ class Metabase:
         self.users[email] = password
         self.setup_token = None
 
+    def become(self, other: "Metabase") -> None:
+        """Takes over all that another holds."""
+        self.things, self._next = copy.deepcopy(other.things), other._next
+        self.users, self.setup_token = dict(other.users), other.setup_token
+
     def all(self, kind: str, **where: Any) -> list[Json]:
         """Things of a kind, by id."""
         with self._lock:
             return [
-                thing for _, thing in sorted(self.things[kind].items()) if all(thing.get(k) == v for k, v in where.items())
+                thing
+                for _, thing in sorted(self.things[kind].items())
+                if all(thing.get(k) == v for k, v in where.items())
             ]
 
     def one(self, kind: str, **where: Any) -> Json:
@@ -168,9 +175,7 @@ class Metabase:
     def answer(self, recorded: Recorded, query: Json, headers: Mapping[str, str]) -> tuple[int, Any]:
         """Status and body."""
         try:
-            if self.starting > 0:
-                self.starting -= 1
-                raise RefusalError(503, {"status": "initializing", "progress": 0.4})
+            self._check_started()
             if recorded.path not in WITHOUT_LOGIN:
                 self._check_login(headers)
             if recorded.method in ("POST", "PUT"):
@@ -180,6 +185,11 @@ class Metabase:
         except RefusalError as refusal:
             return refusal.status, refusal.body
 
+    def _check_started(self) -> None:
+        if self.starting > 0:
+            self.starting -= 1
+            raise RefusalError(503, {"status": "initializing", "progress": 0.4})
+
     def _check_login(self, headers: Mapping[str, str]) -> None:
         key = headers.get("x-api-key")
         if self.refuses_logins or not (headers.get("X-Metabase-Session") in self.sessions or key in self.api_keys):
@@ -187,7 +197,7 @@ class Metabase:
 
     def _is_administrator(self, headers: Mapping[str, str]) -> bool:
         key = headers.get("x-api-key")
-        return self.api_keys[key] if key in self.api_keys else True
+        return self.api_keys.get(key or "", True)
 
     def _do(self, recorded: Recorded, query: Json, headers: Mapping[str, str]) -> Any:
         kind, *rest = recorded.path.removeprefix("/api/").split("/")
@@ -196,7 +206,11 @@ class Metabase:
             case ("GET", "/api/health"):
                 return {"status": "ok"}
             case ("GET", "/api/session/properties"):
-                return {"setup-token": self.setup_token, "has-user-setup": bool(self.users), "version": {"tag": "v0.58.4"}}
+                return {
+                    "setup-token": self.setup_token,
+                    "has-user-setup": bool(self.users),
+                    "version": {"tag": "v0.58.4"},
+                }
             case ("POST", "/api/setup"):
                 return self._set_up(body)
             case ("POST", "/api/session"):
@@ -351,7 +365,9 @@ class Metabase:
                 }
             case ("field", "values", "POST"):
                 if self.things["field"][number]["has_field_values"] not in ("list", "auto-list"):
-                    raise RefusalError(400, "You can only update the human readable values of a mapped values of a Field.")
+                    raise RefusalError(
+                        400, "You can only update the human readable values of a mapped values of a Field."
+                    )
                 self.things["field"][number]["values"] = body["values"]
                 return {"status": "success"}
         raise RefusalError(404, "API endpoint does not exist.")
@@ -364,8 +380,10 @@ class Metabase:
         for path, columns in catalog.items():
             schema, _, name = path.partition(".")
             known = self.all("table", db_id=number, schema=schema, name=name)
-            table = known[0] if known else self._add(
-                "table", {"db_id": number, "schema": schema, "name": name, "description": None}
+            table = (
+                known[0]
+                if known
+                else self._add("table", {"db_id": number, "schema": schema, "name": name, "description": None})
             )
             for column, base_type in columns.items():
                 if not self.all("field", table_id=table["id"], name=column):
@@ -413,7 +431,10 @@ class Metabase:
                             "lib/type": "mbql.stage/native",
                             "native": query["native"]["query"],
                             "template-tags": {
-                                name: {**tag, "dimension": ["field", {"lib/uuid": secrets.token_hex(16)}, tag["dimension"][1]]}
+                                name: {
+                                    **tag,
+                                    "dimension": ["field", {"lib/uuid": secrets.token_hex(16)}, tag["dimension"][1]],
+                                }
                                 for name, tag in query["native"]["template-tags"].items()
                             },
                         }
@@ -472,6 +493,7 @@ def running(catalog: Callable[[Json], Catalog]) -> Iterator[Metabase]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet, or each answer would wait for an acknowledgement
 
         def handle_one(self) -> None:
             parts = urlsplit(self.path)
@@ -497,6 +519,7 @@ def running(catalog: Callable[[Json], Catalog]) -> Iterator[Metabase]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+            self.wfile.flush()
 
         do_GET = do_POST = do_PUT = do_DELETE = handle_one  # noqa: N815
 

@@ -59,7 +59,7 @@ def new_dashboard(state: State, ids: Ids, description: str) -> dict[str, Any]:
 
 
 def dashboard(state: State, ids: Ids, description: str, key: str) -> dict[str, Any]:
-    """Of `PUT /api/dashboard`, which replaces all its cards: known places keep their id, new ones count down from -1."""
+    """Of `PUT /api/dashboard`, which replaces all its cards: known places keep their id, new ones have one below 0."""
     dashcards = [
         {
             "id": ids.dashcards.get((key, place["card"]), -number),

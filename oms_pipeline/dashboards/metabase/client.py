@@ -101,7 +101,7 @@ class Client:
         return bool(self.get("/api/session/properties").get("has-user-setup"))
 
     def set_up(self) -> None:
-        """Makes the first administrator; if somebody else just did, that is as good."""
+        """Makes the first administrator, and is logged in as it; if somebody else just made one, that is as good."""
         server = self.server
         if server.user is None:
             raise MetabaseError(
@@ -111,18 +111,22 @@ class Client:
         token = self.get("/api/session/properties").get("setup-token")
         user = {"email": server.user, "password": server.password, "first_name": "OMS", "last_name": "Pipeline"}
         try:
-            self.post("/api/setup", {"token": token, "user": user, "prefs": {"site_name": SITE_NAME}})
+            body = {"token": token, "user": user, "prefs": {"site_name": SITE_NAME}}
+            self._http.headers["X-Metabase-Session"] = self.post("/api/setup", body)["id"]
         except RefusedError as error:
             if not self.is_set_up():
                 raise MetabaseError(
-                    f"{error} Choose a stronger OMS_METABASE_PASSWORD, if that is the reason."
+                    f"{error} If that is the reason, choose a stronger OMS_METABASE_PASSWORD."
                 ) from None
 
     def log_in(self) -> None:
         """Uses the key, or opens a session that `close` ends."""
         if self.server.api_key is not None:
             self._http.headers["x-api-key"] = self.server.api_key
-            return
+        elif "X-Metabase-Session" not in self._http.headers:
+            self._open_session()
+
+    def _open_session(self) -> None:
         self._http.headers.pop("X-Metabase-Session", None)
         login = {"username": self.server.user, "password": self.server.password}
         self._http.headers["X-Metabase-Session"] = self._send("POST", "/api/session", login, logging_in=True)["id"]
@@ -180,7 +184,7 @@ class Client:
             else:
                 if response.status_code == 401 and may_log_in and "X-Metabase-Session" in self._http.headers:
                     may_log_in = False
-                    self.log_in()
+                    self._open_session()
                     continue
                 if response.status_code not in _BUSY or (method == "POST" and response.status_code in (502, 504)):
                     return self._answer(method, path, response)

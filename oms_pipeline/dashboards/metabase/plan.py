@@ -88,12 +88,13 @@ def _step(wanted: Wanted, found: Found | None, force: bool) -> Step | None:
         edited = False  # its columns may have changed, and with them what is there: dbt's new words win
     if not edited:
         return Step(Action.UPDATE, wanted.kind, wanted.key, wanted.name, parts) if outdated else None
-    reason = f"{parts or 'something'} was edited in Metabase"
+    name = str(found.state.get("name") or wanted.name)
+    reason = f"edited in Metabase ({parts or 'other than before'})"
     if force:
-        return Step(Action.RESTORE, wanted.kind, wanted.key, found.name, reason)
-    if outdated:
+        return Step(Action.RESTORE, wanted.kind, wanted.key, name, reason)
+    if outdated and wanted.kind is not Kind.SUBSCRIPTION:
         reason += ", and its definition has changed since"
-    return Step(Action.LEAVE, wanted.kind, wanted.key, found.name, f"{reason}; --force undoes that")
+    return Step(Action.LEAVE, wanted.kind, wanted.key, name, f"{reason}; --force undoes that")
 
 
 def _archived(found: Iterable[Found], force: bool) -> list[Step]:
@@ -105,10 +106,10 @@ def _archived(found: Iterable[Found], force: bool) -> list[Step]:
         if mark is None or each.state.get("archived") or each.kind in (Kind.DATABASE, Kind.TABLE):
             continue
         if mark.id is not None and not mark.describes(each.state) and not force:
-            reason = "it is not in the definition any more, and was edited in Metabase; --force archives it"
+            reason = "not in the definition any more, but edited in Metabase; --force archives it"
             steps.append(Step(Action.LEAVE, each.kind, mark.key, each.name, reason))
         else:
-            steps.append(Step(Action.ARCHIVE, each.kind, mark.key, each.name, "it is not in the definition any more"))
+            steps.append(Step(Action.ARCHIVE, each.kind, mark.key, each.name, "not in the definition any more"))
     return steps
 
 

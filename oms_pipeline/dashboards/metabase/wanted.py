@@ -31,7 +31,8 @@ _DISPLAYS: Final = {
     Chart.NUMBER: "scalar",
     Chart.LINE: "line",
     Chart.AREA: "area",
-    Chart.BAR: "row",
+    Chart.BAR: "bar",
+    Chart.RANKING: "row",
     Chart.STACKED_BAR: "bar",
     Chart.TABLE: "table",
     Chart.HEATMAP: "table",
@@ -227,13 +228,7 @@ def _widget(name: str) -> str:
 def _display(card: Card) -> str:
     if card.chart is Chart.NUMBER and len(card.measures) > 1:
         return "table"
-    if card.chart is Chart.BAR and _is_over_days(card):
-        return "bar"
     return _DISPLAYS[card.chart]
-
-
-def _is_over_days(card: Card) -> bool:
-    return card.dimensions[:1] == (card.dataset.filters.get("period"),)
 
 
 def _settings(card: Card, spelled: Callable[[str], str]) -> dict[str, Any]:
