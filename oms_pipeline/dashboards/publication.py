@@ -298,10 +298,14 @@ def postgres_type(relation: str, column: str, data_type: str) -> str:
     return _POSTGRES_TYPES[data_type]
 
 
-def reader_of(dsn: str | None, publisher: str) -> str | None:
-    """The role that logs in with a DSN, if it is another than the publisher's."""
-    roles = [unquote(urlsplit(url).username or "") if url and "://" in url else "" for url in (dsn, publisher)]
-    return roles[0] if roles[0] and roles[0] != roles[1] else None
+def reader_of(user: str | None, publisher: str) -> str | None:
+    """The role that is to read what is published, if it is another than the publisher's own.
+
+    Args:
+        user: Who reads, or None.
+        publisher: DSN of who publishes.
+    """
+    return user if user is not None and user != unquote(urlsplit(publisher).username or "") else None
 
 
 def _copy(

@@ -377,8 +377,9 @@ def test_a_type_that_would_lose_something_is_refused_by_name() -> None:
 
 def test_the_reader_is_whom_metabase_logs_in_as_if_that_is_another() -> None:
     publisher = "postgresql://oms:a@db/oms"
-    assert reader_of("postgresql://metabase%40x:b@db/oms", publisher) == "metabase@x"
-    assert reader_of("postgresql://oms:b@db/oms", publisher) is None
+    assert reader_of("metabase", publisher) == "metabase"
+    assert reader_of("oms", publisher) is None
+    assert reader_of("o@ms", "postgresql://o%40ms:a@db/oms") is None
     assert reader_of(None, publisher) is None
 
 
