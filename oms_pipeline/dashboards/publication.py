@@ -115,6 +115,19 @@ class PublishedTable:
 
 
 @dataclass(frozen=True)
+class Newest:
+    """The newest days of a table.
+
+    Attributes:
+        column: The column with the day.
+        days: How many, the newest one included.
+    """
+
+    column: str
+    days: int
+
+
+@dataclass(frozen=True)
 class Publication:
     """Where tables are published.
 
@@ -128,12 +141,15 @@ class Publication:
     reader: str | None
     lock_timeout: dt.timedelta
 
-    def publish(self, warehouse: DuckDBWarehouse, schemas: Sequence[str]) -> list[PublishedTable]:
+    def publish(
+        self, warehouse: DuckDBWarehouse, schemas: Sequence[str], newest: Mapping[str, Newest] | None = None
+    ) -> list[PublishedTable]:
         """Replaces the published tables of some schemas by the warehouse's.
 
         Args:
             warehouse: Read in one transaction, so that all tables are of one run.
             schemas: Schemas to publish with every table and view in them; one that is not there is left out.
+            newest: `schema.table` → which of its days to publish, where all of them would be too many.
 
         Returns:
             What was published, by schema and name.
@@ -154,7 +170,17 @@ class Publication:
                 tables = [table for of_schema, table in columns if of_schema == schema]
                 _run(connection, f"create schema {_next(schema)}")
                 _run(connection, f"comment on schema {_next(schema)} is '{_MARK}{', '.join(tables)}'")
-                published += [_copy(connection, snapshot, schema, table, columns[schema, table]) for table in tables]
+                published += [
+                    _copy(
+                        connection,
+                        snapshot,
+                        schema,
+                        table,
+                        columns[schema, table],
+                        (newest or {}).get(f"{schema}.{table}"),
+                    )
+                    for table in tables
+                ]
                 self._grant(connection, schema, tables)
             for schema in present:
                 if schema in replaced:
@@ -314,10 +340,15 @@ def _copy(
     schema: str,
     table: str,
     columns: Sequence[tuple[str, str]],
+    newest: Newest | None,
 ) -> PublishedTable:
     relation = f'{schema}."{table}"'
+    if newest is not None:
+        # As a literal, so that a view computes no other day.
+        last = snapshot.value(f"select max({newest.column}) from {relation}")
+        relation += f" where {newest.column} > date '{last}' - {newest.days}" if last is not None else ""
     _run(connection, create_table(f'{_next(schema)}."{table}"', columns))
-    expected = snapshot.count(relation)
+    expected = snapshot.value(f"select count(*) from {relation}")
     with connection.cursor() as cursor:
         rows = snapshot.stream(f"select * from {relation}", BATCH_ROWS)
         cursor.adbc_ingest(table, rows, mode="append", db_schema_name=_next(schema))

@@ -341,9 +341,9 @@ class DuckDBSnapshot:
             columns.setdefault((schema, table), []).append((column, data_type))
         return columns
 
-    def count(self, relation: str) -> int:
-        """Rows of a table."""
-        return int(self._connection.execute(f"select count(*) from {relation}").fetchall()[0][0])
+    def value(self, sql: str) -> Any:
+        """The only value of one SELECT."""
+        return self._connection.execute(sql).fetchall()[0][0]
 
     def stream(self, sql: str, batch_rows: int) -> pa.RecordBatchReader:
         """Runs one SELECT; its rows come in batches, so that memory is bounded. One stream at a time."""

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from oms_pipeline.dashboards.metabase.wanted import Table, tables
 from oms_pipeline.settings import MetabaseServer, PostgresLogin, SnowflakeLogin
 from oms_pipeline.transform import DbtProjectFiles
 from oms_pipeline_tests.dashboards.metabase_server import Catalog, Json, Metabase, running
+from oms_pipeline_tests.source.real_oms import Oms
 
 LOGIN = PostgresLogin("db", 5432, "marts", "metabase", "s3cret")
 ADMINISTRATOR = ("data@example.com", "correct horse battery")
@@ -125,3 +127,13 @@ def world(fresh: World, synced: Metabase) -> World:
 
 SNOWFLAKE = SnowflakeLogin("myorg-account", "OMS_DASHBOARDS_USER", "-----BEGIN PRIVATE KEY-----\nMII\n", None,
                            "OMS_REPORTER", "OMS_DASHBOARDS", "OMS")  # fmt: skip
+
+
+@contextmanager
+def a_role(postgres: Oms, name: str) -> Iterator[str]:
+    """A role of the server for the block; gives the DSN with which it logs in."""
+    postgres.execute(f"create role {name} login")
+    try:
+        yield postgres.dsn.replace("://postgres@", f"://{name}@")
+    finally:
+        postgres.execute(f"drop owned by {name}; drop role {name}")

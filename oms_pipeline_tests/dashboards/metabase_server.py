@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-PASS = "**MetabasePass**"
+PASS = "**MetabasePass**"  # noqa: S105 (what Metabase shows in place of a password)
 SECRET_DETAILS = ("password", "private-key-value")
 Json = dict[str, Any]
 Catalog = Mapping[str, Mapping[str, str]]

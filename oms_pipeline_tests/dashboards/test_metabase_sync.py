@@ -18,7 +18,7 @@ from oms_pipeline.dashboards.metabase.client import Client, connected
 from oms_pipeline.dashboards.metabase.sync import Definition
 from oms_pipeline.errors import MetabaseError
 from oms_pipeline.settings import MetabaseServer
-from oms_pipeline_tests.dashboards.conftest import ADMINISTRATOR, QUICK, SNOWFLAKE, VALUES, World, keeps
+from oms_pipeline_tests.dashboards.conftest import ADMINISTRATOR, LOGIN, QUICK, SNOWFLAKE, VALUES, World, keeps
 from oms_pipeline_tests.dashboards.metabase_server import Catalog, Json, Metabase, Recorded, running
 
 
@@ -59,7 +59,7 @@ def test_a_metabase_that_nobody_has_set_up_ends_with_everything_in_the_definitio
     assert names(metabase.all("dashboard")) == [each.title for each in dashboards]
     assert names(metabase.all("card")) == [card.title for each in dashboards for card in each.cards]
     assert names(metabase.all("collection")) == ["OMS Pipeline", "Cards"]
-    assert metabase.one("database")["details"]["password"] == "s3cret"
+    assert metabase.one("database")["details"]["password"] == LOGIN.password
     assert {step.action for step in outcome.steps} == {"create", "describe"}
     assert outcome.links == {
         each.name: f"{metabase.url}/dashboard/{metabase.one('dashboard', name=each.title)['id']}" for each in dashboards
@@ -261,9 +261,9 @@ def test_a_dashboard_that_is_no_longer_defined_is_archived_before_its_cards(worl
 
 def test_another_password_reaches_metabase_with_the_next_sync(world: World) -> None:
     # The server's password changed: Metabase cannot log in any more.
-    world.metabase.one("database")["details"]["password"] = "old"
+    world.metabase.one("database")["details"]["password"] = "old"  # noqa: S105
     assert world.steps() == []
-    assert world.metabase.one("database")["details"]["password"] == "s3cret"
+    assert world.metabase.one("database")["details"]["password"] == LOGIN.password
 
 
 def test_the_same_connection_made_by_hand_is_used_and_not_doubled(fresh: World) -> None:
@@ -543,14 +543,14 @@ def test_a_key_cannot_set_metabase_up(fresh: World) -> None:
 def test_a_wrong_password_is_told_once_and_not_shown(fresh: World) -> None:
     fresh.metabase.add_user(*ADMINISTRATOR)
     with pytest.raises(MetabaseError, match="Correct OMS_METABASE_USER and OMS_METABASE_PASSWORD") as error:
-        fresh.sync(server=fresh.login(password="s3cret wrong"))
+        fresh.sync(server=fresh.login(password="s3cret wrong"))  # noqa: S106
     assert "s3cret" not in str(error.value)
     assert len([each for each in fresh.metabase.requests if each.path == "/api/session"]) == 1
 
 
 def test_a_password_that_is_too_simple_is_told(fresh: World) -> None:
     with pytest.raises(MetabaseError, match=r"password is too common.*choose a stronger OMS_METABASE_PASSWORD"):
-        fresh.sync(server=fresh.login(password="1234"))
+        fresh.sync(server=fresh.login(password="1234"))  # noqa: S106
 
 
 def test_nobody_at_the_address_is_told_with_the_remedy(fresh: World) -> None:
@@ -562,7 +562,7 @@ def test_nobody_at_the_address_is_told_with_the_remedy(fresh: World) -> None:
 
 
 def test_a_database_that_metabase_cannot_log_in_to_is_told(fresh: World) -> None:
-    login = replace(fresh.server.reads, password="wrong")  # type: ignore[type-var]
+    login = replace(fresh.server.reads, password="wrong")  # type: ignore[type-var]  # noqa: S106
     with pytest.raises(MetabaseError, match="password authentication failed") as error:
         fresh.sync(server=fresh.login(reads=login))
     assert "\n" not in str(error.value)

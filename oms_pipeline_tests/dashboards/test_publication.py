@@ -3,8 +3,7 @@
 import datetime as dt
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oms_pipeline.dashboards import publication
-from oms_pipeline.dashboards.publication import Publication, create_table, postgres_type, reader_of
+from oms_pipeline.dashboards.publication import Newest, Publication, create_table, postgres_type, reader_of
 from oms_pipeline.errors import PublicationError, RowCountError, WarehouseError
 from oms_pipeline.raw import FolderStore, RawZone
 from oms_pipeline.warehouse import DuckDBWarehouse
+from oms_pipeline_tests.dashboards.conftest import a_role
 from oms_pipeline_tests.source.real_oms import Oms, run
 
 SCHEMAS = ("marts", "ops")
@@ -77,15 +77,6 @@ def schemas(postgres: Oms) -> list[str]:
     return [name for (name,) in rows]
 
 
-@contextmanager
-def a_role(postgres: Oms, name: str) -> Iterator[str]:
-    postgres.execute(f"create role {name} login")
-    try:
-        yield postgres.dsn.replace("://postgres@", f"://{name}@")
-    finally:
-        postgres.execute(f"drop owned by {name}; drop role {name}")
-
-
 def test_every_table_of_the_schemas_arrives_with_its_rows_and_nothing_else_does(
     warehouse: DuckDBWarehouse, to: Publication, postgres: Oms
 ) -> None:
@@ -107,6 +98,23 @@ def test_another_schema_is_published_with_the_first_as_soon_as_it_is_there(
     to.publish(warehouse, SCHEMAS)
     assert schemas(postgres) == ["marts", "ops"]
     assert postgres.value("select run_id from ops.runs") == "r"
+
+
+def test_of_a_view_that_computes_days_only_the_newest_are_published(
+    warehouse: DuckDBWarehouse, to: Publication, postgres: Oms
+) -> None:
+    change(
+        warehouse,
+        "create table staging.days as select date '2026-03-01' + n::integer as on_day from range(30) as t(n)",
+        # The view cannot compute the first days: whoever asks for them fails.
+        "create view marts.stock as select on_day, case when on_day < '2026-03-10' then error('asked') end as n"
+        " from staging.days",
+    )
+    done = to.publish(warehouse, SCHEMAS, {"marts.stock": Newest("on_day", 7)})
+    assert next(table.rows for table in done if table.name == "stock") == 7
+    assert postgres.rows("select min(on_day), max(on_day) from marts.stock") == [
+        (dt.date(2026, 3, 24), dt.date(2026, 3, 30))
+    ]
 
 
 def test_types_and_values_are_exact(warehouse: DuckDBWarehouse, to: Publication, postgres: Oms) -> None:

@@ -7,10 +7,10 @@ import dagster as dg
 import pyarrow as pa
 
 from oms_pipeline.calendar import partitions_def, window_of_keys
-from oms_pipeline.dashboards.definition import load_dashboards
+from oms_pipeline.dashboards.definition import REPORT_DAYS, load_dashboards
 from oms_pipeline.dashboards.metabase.sync import Definition, Outcome, sync
 from oms_pipeline.dashboards.metabase.wanted import SCHEMAS, tables
-from oms_pipeline.dashboards.publication import Publication, PublishedTable, reader_of
+from oms_pipeline.dashboards.publication import Newest, Publication, PublishedTable, reader_of
 from oms_pipeline.errors import OmsError, RowCountError
 from oms_pipeline.presentation import OWNER, RECONCILED, not_reconciled, reconciled_spec
 from oms_pipeline.settings import MetabaseServer, PostgresLogin, Settings
@@ -42,7 +42,7 @@ def metabase_assets(
     """
     assets = []
     if settings.publish_url is not None:
-        assets.append(_published(settings, publication(settings, settings.publish_url), marts))
+        assets.append(_published(settings, publication(settings, settings.publish_url), marts, newest_days(manifest)))
     if settings.metabase is not None:
         assets.append(_metabase(settings, settings.metabase, manifest))
     return assets
@@ -70,7 +70,21 @@ def definition(settings: Settings, manifest: Mapping[str, Any], query: Callable[
     return Definition(load_dashboards(), tables(manifest), settings.mail_to, values)
 
 
-def _published(settings: Settings, target: Publication, marts: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
+def newest_days(manifest: Mapping[str, Any]) -> dict[str, Newest]:
+    """Marts of which only the newest days are published: views that compute each day anew when it is asked for."""
+    return {
+        f"marts.{node['name']}": Newest(day, REPORT_DAYS)
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model"
+        and node["schema"] == "marts"
+        and node["config"]["materialized"] == "view"
+        and (day := node["config"]["meta"].get("preview_day"))
+    }
+
+
+def _published(
+    settings: Settings, target: Publication, marts: Sequence[dg.AssetKey], newest: Mapping[str, Newest]
+) -> dg.AssetsDefinition:
     hop = reconciled_spec(PUBLISHED.path, "Every row of every table read is in PostgreSQL before it is shown.")
 
     @dg.multi_asset(
@@ -95,7 +109,7 @@ def _published(settings: Settings, target: Publication, marts: Sequence[dg.Asset
         window = window_of_keys(context.partition_keys, settings)
         asked = bool(context.selected_asset_check_keys)
         try:
-            done = target.publish(warehouse, SCHEMAS)
+            done = target.publish(warehouse, SCHEMAS, newest)
         except OmsError as error:
             if isinstance(error, RowCountError) and asked:
                 yield not_reconciled(PUBLISHED.path, error)
