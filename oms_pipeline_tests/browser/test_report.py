@@ -197,15 +197,15 @@ def test_light_and_dark_follow_the_system_and_the_button_and_print_is_light(repo
     light = report.chrome.execute_script(colours)
     media["features"] = [{"name": "prefers-color-scheme", "value": "dark"}]
     report.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
-    dark = report.chrome.execute_script(colours)
-    assert all(one != other for one, other in zip(light, dark, strict=True))
+    wait = WebDriverWait(report.chrome, PATIENCE)
+    wait.until(lambda chrome: all(map(str.__ne__, light, chrome.execute_script(colours))))
 
     report.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {**media, "media": "print"})
-    assert report.chrome.execute_script(colours)[0] == "rgb(255, 255, 255)"
+    wait.until(lambda chrome: chrome.execute_script(colours)[0] == "rgb(255, 255, 255)")
     report.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
 
     report.chrome.find_element(By.ID, "theme").click()
-    assert report.chrome.execute_script(colours) == light
+    wait.until(lambda chrome: chrome.execute_script(colours) == light)
 
 
 @pytest.mark.usefixtures("phone")
