@@ -248,7 +248,7 @@ def _heatmap(colours: Mapping[str, str]) -> tuple[list[dict[str, Any]], dict[str
 
 def _value_axis(form: Format) -> dict[str, Any]:
     if form is Format.PERCENT:
-        return {"format": ".0%", "tickCount": 5}
+        return {"format": "~%", "tickCount": 5}
     return {"labelExpr": _SHORT, "tickCount": 5}
 
 

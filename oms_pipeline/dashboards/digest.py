@@ -15,7 +15,7 @@ from oms_pipeline.dashboards.definition import Card, Filter, Format, load_dashbo
 DAYS: Final = 28
 WIDTH: Final = 600
 HEIGHT: Final = 200
-_CODE: Final = re.compile(r"[a-z]+(_[a-z]+)*")
+_CODE: Final = re.compile(r"[a-z]+([_ ][a-z]+)*")
 _NO_MINOR_UNIT: Final = re.compile("BIF|CLP|DJF|GNF|ISK|JPY|KMF|KRW|PYG|RWF|UGX|UYI|VND|VUV|XAF|XOF|XPF")
 """Currencies without cents, by ISO 4217."""
 

@@ -54,7 +54,7 @@
     if (value === null) return "–";
     if (axis === "months") return month(value);
     if (axis === "days" || (typeof value === "string" && /^\d{4}-\d\d-\d\d$/.test(value))) return longDay(value);
-    return /^[a-z]+(_[a-z]+)*$/.test(value) ? titled(value) : String(value);
+    return /^[a-z]+([_ ][a-z]+)*$/.test(value) ? titled(value) : String(value);
   };
 
   // ---------------------------------------------------------------- adding up
