@@ -142,7 +142,8 @@ def start_server(certificate: Path) -> Iterator[StartServer]:
 
     yield start
     for controller in running:
-        controller.stop(no_assert=True)
+        if not controller.loop.is_closed():
+            controller.stop(no_assert=True)
 
 
 @pytest.fixture

@@ -133,4 +133,4 @@ def test_the_check_can_be_run_by_hand_and_tells_the_next_step(mart: Mart) -> Non
     last = yesterday(mart.settings)
     first = last - dt.timedelta(days=2)
     assert not told.passed
-    assert told.description == f"3 late: {first} to {last}. Run: oms backfill --from {first} --to {last}"
+    assert told.description == f"3 days are late: {first} to {last}. Run: oms backfill --from {first} --to {last}"
