@@ -67,3 +67,20 @@ class MailError(OmsError):
 
 class TransientMailError(MailError):
     """The mail server did not take a mail this time; it may later."""
+
+
+class PublicationError(OmsError):
+    """The marts could not be published; what was published before is still there."""
+
+
+class MetabaseError(OmsError):
+    """Metabase cannot be reached, refuses the login, or refuses what it was sent."""
+
+
+def server_sentence(text: str) -> str:
+    """PostgreSQL's own sentence out of its driver's text, in one line."""
+    for marker in ("ERROR:", "FATAL:", "failed:"):
+        if marker in text:
+            text = text.split(marker)[-1]
+            break
+    return " ".join(text.split("\n")[0].split()).removesuffix(".")

@@ -14,7 +14,7 @@ from adbc_driver_postgresql import dbapi
 
 from oms_pipeline.calendar import Window
 from oms_pipeline.contract import Extract, Table
-from oms_pipeline.errors import SourceError, TransientSourceError
+from oms_pipeline.errors import SourceError, TransientSourceError, server_sentence
 from oms_pipeline.settings import describe_dsn
 from oms_pipeline.source import queries
 from oms_pipeline.source.drift import check_columns
@@ -94,7 +94,7 @@ class PostgresSource:
     def _explain(self, error: adbc_driver_manager.Error, what: str) -> SourceError:
         state = error.sqlstate or ""
         place = describe_dsn(self.dsn)
-        reason = _server_message(str(error))
+        reason = server_sentence(str(error))
         if what == CONNECT and "connection to server" not in str(error) and "host name" not in str(error):
             # What the driver says of a DSN that it cannot parse quotes the DSN.
             return SourceError(
@@ -311,12 +311,3 @@ class DaySnapshot:
 
 def _milliseconds(duration: dt.timedelta) -> int:
     return int(duration.total_seconds() * 1000)
-
-
-def _server_message(text: str) -> str:
-    """The server's own sentence out of the driver's text, in one line."""
-    for marker in ("ERROR:", "FATAL:", "failed:"):
-        if marker in text:
-            text = text.split(marker)[-1]
-            break
-    return " ".join(text.split("\n")[0].split()).removesuffix(".")

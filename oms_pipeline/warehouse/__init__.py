@@ -13,12 +13,13 @@ from oms_pipeline.warehouse.base import (
     WarehouseSession,
     record_run_sql,
 )
-from oms_pipeline.warehouse.duckdb import DuckDBWarehouse
+from oms_pipeline.warehouse.duckdb import DuckDBSnapshot, DuckDBWarehouse
 
 __all__ = [
     "LAYERS",
     "PIPELINE_RUNS",
     "PIPELINE_RUNS_COLUMNS",
+    "DuckDBSnapshot",
     "DuckDBWarehouse",
     "LayerRun",
     "Purpose",

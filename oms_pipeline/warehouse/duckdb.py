@@ -134,6 +134,19 @@ class DuckDBWarehouse:
             rows[row["layer"]] = rows.get(row["layer"], 0) + row["row_count"]
         return rows
 
+    @contextmanager
+    def snapshot(self) -> Iterator["DuckDBSnapshot"]:
+        """Everything in the file as of one moment, to read from; runs wait until the block ends.
+
+        Raises:
+            WarehouseError: There is no file yet, or another process keeps it for longer than `lock_timeout`.
+        """
+        if not self.path.exists():
+            raise WarehouseError(f"There is no warehouse {self.path} yet. Load a day first: oms run --day D")
+        with self._connect("read", read_only=True) as connection:
+            connection.execute("begin transaction")
+            yield DuckDBSnapshot(connection)
+
     def dbt_environment(self) -> Mapping[str, str]:
         """The path, for dbt's profile."""
         return {"OMS_DUCKDB_PATH": str(self.path)}
@@ -308,6 +321,33 @@ class DuckDBSession:
             if made.get(name) != mark:
                 self._connection.execute(sql)
                 self._connection.execute(f"comment on view external.{name} is '{mark}'")
+
+
+class DuckDBSnapshot:
+    """The tables of one moment: what is read first and last is of the same run."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def columns(self, schemas: Sequence[str]) -> dict[tuple[str, str], list[tuple[str, str]]]:
+        """(Schema, table or view) → its columns in order, as (name, DuckDB type)."""
+        columns: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        found = self._connection.execute(
+            "select schema_name, table_name, column_name, data_type from duckdb_columns()"
+            " where schema_name in (select unnest(?)) order by schema_name, table_name, column_index",
+            [list(schemas)],
+        )
+        for schema, table, column, data_type in found.fetchall():
+            columns.setdefault((schema, table), []).append((column, data_type))
+        return columns
+
+    def value(self, sql: str) -> Any:
+        """The only value of one SELECT."""
+        return self._connection.execute(sql).fetchall()[0][0]
+
+    def stream(self, sql: str, batch_rows: int) -> pa.RecordBatchReader:
+        """Runs one SELECT; its rows come in batches, so that memory is bounded. One stream at a time."""
+        return self._connection.sql(sql).to_arrow_reader(batch_rows)
 
 
 def external_view(table: Table, raw_root: str) -> str:

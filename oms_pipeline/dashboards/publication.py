@@ -1,0 +1,386 @@
+"""Publishes tables of the DuckDB warehouse in PostgreSQL, all at once. Changes nothing in the warehouse.
+
+The new tables are filled in a schema beside the old one, counted, and take its name in the transaction that made them.
+Renaming a schema takes no lock that a query holds: readers never wait, and never see tables of two runs.
+"""
+
+import datetime as dt
+import logging
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import adbc_driver_manager
+from adbc_driver_postgresql import dbapi
+
+from oms_pipeline.errors import PublicationError, RowCountError, server_sentence
+from oms_pipeline.settings import describe_dsn
+from oms_pipeline.warehouse import DuckDBSnapshot, DuckDBWarehouse
+
+log = logging.getLogger(__name__)
+
+# Small enough for a machine that also runs the warehouse, large enough that a batch costs nothing.
+BATCH_ROWS: Final = 50_000
+POLL_SECONDS: Final = 0.2
+DROP_TIMEOUT: Final = "1s"
+# Any number, the same for every publication: PostgreSQL's advisory locks are named by one.
+_LOCK: Final = 6_577_903_211
+
+_POSTGRES_TYPES: Final = {
+    "BOOLEAN": "boolean",
+    "TINYINT": "smallint",
+    "SMALLINT": "smallint",
+    "INTEGER": "integer",
+    "BIGINT": "bigint",
+    "HUGEINT": "numeric(38, 0)",
+    "FLOAT": "real",
+    "DOUBLE": "double precision",
+    "VARCHAR": "text",
+    "DATE": "date",
+    "TIME": "time",
+    "TIMESTAMP": "timestamp",
+    "TIMESTAMP WITH TIME ZONE": "timestamptz",
+}
+
+# Relations elsewhere that are made of published tables: they would go on reading the old ones.
+_DEPENDENTS: Final = """
+select distinct
+    view_schema.nspname || '.' || view.relname as view,
+    of_schema.nspname || '.' || relation.relname as reads
+from pg_depend
+inner join pg_rewrite on pg_rewrite.oid = pg_depend.objid
+inner join pg_class as view on view.oid = pg_rewrite.ev_class
+inner join pg_namespace as view_schema on view_schema.oid = view.relnamespace
+inner join pg_class as relation on relation.oid = pg_depend.refobjid
+inner join pg_namespace as of_schema on of_schema.oid = relation.relnamespace
+where pg_depend.classid = 'pg_rewrite'::regclass
+    and pg_depend.refclassid = 'pg_class'::regclass
+    and (of_schema.nspname = '{schema}' or starts_with(of_schema.nspname, '{schema}__before_'))
+    and view_schema.oid != of_schema.oid
+order by 1, 2
+"""
+
+# What an earlier publication has left, and what else is in its schema.
+_FOUND: Final = """
+select coalesce(obj_description(pg_namespace.oid, 'pg_namespace'), '') as mark, pg_class.relname as relation
+from pg_namespace
+left join pg_class on pg_class.relnamespace = pg_namespace.oid and pg_class.relkind in ('r', 'v', 'm', 'f', 'p', 'S')
+where pg_namespace.nspname = '{schema}'
+order by 2
+"""
+_MARK: Final = "Published by OMS Pipeline, replaced by each run: "
+
+# Who else may do what with the old schema and its tables, as statements to say it again of the new ones.
+_GRANTS: Final = """
+with held as (
+    select null as table_name, (aclexplode(nspacl)).*
+    from pg_namespace
+    where nspname = '{schema}'
+    union all
+    select pg_class.relname, (aclexplode(pg_class.relacl)).*
+    from pg_class
+    inner join pg_namespace on pg_namespace.oid = pg_class.relnamespace
+    where pg_namespace.nspname = '{schema}' and pg_class.relkind = 'r'
+)
+
+select
+    held.table_name,
+    held.privilege_type,
+    case when held.grantee = 0 then 'public' else quote_ident(pg_roles.rolname) end as grantee
+from held
+left join pg_roles on pg_roles.oid = held.grantee
+where held.grantee = 0 or pg_roles.rolname != current_user
+"""
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table as it was published.
+
+    Attributes:
+        schema: Its schema, of the same name on both sides.
+        name: Its name.
+        rows: Rows in the warehouse, and as many in PostgreSQL.
+        columns: How many columns it has.
+    """
+
+    schema: str
+    name: str
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest days of a table.
+
+    Attributes:
+        column: The column with the day.
+        days: How many, the newest one included.
+    """
+
+    column: str
+    days: int
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Where tables are published.
+
+    Attributes:
+        dsn: PostgreSQL DSN of a role that may create schemas. Never shown.
+        reader: Role that may read everything published, besides whoever has been granted it there; None for nobody.
+        lock_timeout: How long to wait for another publication to end.
+    """
+
+    dsn: str = field(repr=False)
+    reader: str | None
+    lock_timeout: dt.timedelta
+
+    def publish(
+        self, warehouse: DuckDBWarehouse, schemas: Sequence[str], newest: Mapping[str, Newest] | None = None
+    ) -> list[PublishedTable]:
+        """Replaces the published tables of some schemas by the warehouse's.
+
+        Args:
+            warehouse: Read in one transaction, so that all tables are of one run.
+            schemas: Schemas to publish with every table and view in them; one that is not there is left out.
+            newest: `schema.table` → which of its days to publish, where all of them would be too many.
+
+        Returns:
+            What was published, by schema and name.
+
+        Raises:
+            PublicationError: PostgreSQL refuses something. What was published before is unchanged.
+            RowCountError: PostgreSQL holds other rows than were read. What was published before is unchanged.
+            WarehouseError: The warehouse cannot be read.
+        """
+        with self._connect() as connection, warehouse.snapshot() as snapshot:
+            self._wait_for_others(connection)
+            columns = snapshot.columns(schemas)
+            present = sorted({schema for schema, _ in columns})
+            self._drop_leftovers(connection, present)
+            replaced = [schema for schema in present if self._is_ours(connection, schema)]
+            published = []
+            for schema in present:
+                tables = [table for of_schema, table in columns if of_schema == schema]
+                _run(connection, f"create schema {_next(schema)}")
+                _run(connection, f"comment on schema {_next(schema)} is '{_MARK}{', '.join(tables)}'")
+                published += [
+                    _copy(
+                        connection,
+                        snapshot,
+                        schema,
+                        table,
+                        columns[schema, table],
+                        (newest or {}).get(f"{schema}.{table}"),
+                    )
+                    for table in tables
+                ]
+                self._grant(connection, schema, tables)
+            for schema in present:
+                if schema in replaced:
+                    _run(connection, f"alter schema {schema} rename to {_before(schema)}")
+                _run(connection, f"alter schema {_next(schema)} rename to {schema}")
+            connection.commit()
+            self._drop_leftovers(connection, present)
+        return published
+
+    def check(self) -> str:
+        """Connects, and says where.
+
+        Raises:
+            PublicationError: Nobody answers, or the role may not create schemas.
+        """
+        with self._connect() as connection:
+            (row,) = _rows(
+                connection, "select has_database_privilege(current_database(), 'create') as may_create, current_user"
+            )
+            if not row["may_create"]:
+                raise PublicationError(
+                    f"The role of OMS_PUBLISH_URL may not create schemas in {describe_dsn(self.dsn)}. "
+                    f"Grant it: grant create on database … to {row['current_user']}"
+                )
+        return f"{describe_dsn(self.dsn)} answers; marts are published there"
+
+    @contextmanager
+    def _connect(self) -> Iterator[dbapi.Connection]:
+        where = describe_dsn(self.dsn)
+        try:
+            with dbapi.connect(self.dsn) as connection:
+                yield connection
+        except adbc_driver_manager.Error as error:
+            if isinstance(error, adbc_driver_manager.OperationalError) or not error.sqlstate:
+                step = "Check that it runs, and OMS_PUBLISH_URL"
+            elif error.sqlstate.startswith("42501"):
+                step = "Give the role of OMS_PUBLISH_URL the right: grant create on database … to …"
+            else:
+                step = "Mend that, and run the day again"
+            raise PublicationError(
+                f"The marts were not published to {where}: {server_sentence(str(error))}. {step}."
+            ) from error
+
+    def _wait_for_others(self, connection: dbapi.Connection) -> None:
+        """One publication at a time. The lock ends with the connection, whatever becomes of this process."""
+        started = time.monotonic()
+        while not _rows(connection, f"select pg_try_advisory_lock({_LOCK}) as held")[0]["held"]:
+            if time.monotonic() - started >= self.lock_timeout.total_seconds():
+                raise PublicationError(
+                    f"Another publication to {describe_dsn(self.dsn)} is under way; waited {self.lock_timeout}. "
+                    "Wait for its run to end, and run the day again."
+                )
+            time.sleep(POLL_SECONDS)
+
+    def _drop_leftovers(self, connection: dbapi.Connection, schemas: Sequence[str]) -> None:
+        """Drops what was published before, once nobody reads it any more; else the next publication will."""
+        for schema in schemas:
+            old = _rows(
+                connection,
+                f"select nspname as name from pg_namespace where starts_with(nspname, '{schema}__before_') order by 1",
+            )
+            for name in [row["name"] for row in old]:
+                try:
+                    _run(connection, f"set local lock_timeout = '{DROP_TIMEOUT}'")
+                    for row in _rows(connection, f"select tablename from pg_tables where schemaname = '{name}'"):
+                        _run(connection, f'drop table {name}."{row["tablename"]}"')
+                    _run(connection, f"drop schema {name}")
+                except adbc_driver_manager.Error as error:
+                    connection.rollback()
+                    log.info("%s is left until the next run: %s", name, server_sentence(str(error)))
+                else:
+                    connection.commit()
+
+    def _is_ours(self, connection: dbapi.Connection, schema: str) -> bool:
+        """Whether there is a publication to replace, and nothing in it or made of it that somebody made by hand."""
+        found = _rows(connection, _FOUND.format(schema=schema))
+        if not found:
+            return False
+        where = describe_dsn(self.dsn)
+        if not found[0]["mark"].startswith(_MARK):
+            raise PublicationError(
+                f"{where} has a schema {schema} that is not a publication, and would be replaced. "
+                "Set OMS_PUBLISH_URL to another database, or rename that schema."
+            )
+        published = found[0]["mark"].removeprefix(_MARK).split(", ")
+        by_hand = [row["relation"] for row in found if row["relation"] not in [None, *published]]
+        if by_hand:
+            raise PublicationError(
+                f"{schema}.{by_hand[0]} in {where} was made by hand, in a schema that every run replaces. Move it: "
+                f"alter table {schema}.{by_hand[0]} set schema public"
+            )
+        dependents = _rows(connection, _DEPENDENTS.format(schema=schema))
+        if dependents:
+            raise PublicationError(
+                f"{dependents[0]['view']} is made of {dependents[0]['reads']}, which every run replaces: it would go "
+                "on reading the old table. Make it a dbt model or a Metabase question, and drop it."
+            )
+        return True
+
+    def _grant(self, connection: dbapi.Connection, schema: str, tables: Sequence[str]) -> None:
+        new = _next(schema)
+        for row in _rows(connection, _GRANTS.format(schema=schema)):
+            if row["table_name"] is None:
+                _run(connection, f"grant {row['privilege_type']} on schema {new} to {row['grantee']}")
+            elif row["table_name"] in tables:
+                _run(connection, f'grant {row["privilege_type"]} on {new}."{row["table_name"]}" to {row["grantee"]}')
+        if self.reader is not None:
+            reader = '"' + self.reader.replace('"', '""') + '"'
+            _run(connection, f"grant usage on schema {new} to {reader}")
+            _run(connection, f"grant select on all tables in schema {new} to {reader}")
+
+
+def create_table(relation: str, columns: Sequence[tuple[str, str]]) -> str:
+    """The DDL of a published table.
+
+    Args:
+        relation: Its schema and name.
+        columns: Names and DuckDB types, in order.
+
+    Raises:
+        PublicationError: A type has no counterpart that holds its values exactly.
+    """
+    lines = [f'    "{name}" {postgres_type(relation, name, data_type)}' for name, data_type in columns]
+    return f"create table {relation} (\n" + ",\n".join(lines) + "\n)"
+
+
+def postgres_type(relation: str, column: str, data_type: str) -> str:
+    """The PostgreSQL type that holds a DuckDB column's values exactly.
+
+    Raises:
+        PublicationError: There is none.
+    """
+    decimal = re.fullmatch(r"DECIMAL\((\d+),\s*(\d+)\)", data_type)
+    if decimal:
+        return f"numeric({decimal[1]}, {decimal[2]})"
+    if data_type not in _POSTGRES_TYPES:
+        raise PublicationError(
+            f"{relation} has a column {column} of type {data_type}, which is not published. "
+            f"Cast it in the model to one of: {', '.join(sorted(_POSTGRES_TYPES)).lower()}, decimal."
+        )
+    return _POSTGRES_TYPES[data_type]
+
+
+def reader_of(user: str | None, publisher: str) -> str | None:
+    """The role that is to read what is published, if it is another than the publisher's own.
+
+    Args:
+        user: Who reads, or None.
+        publisher: DSN of who publishes.
+    """
+    return user if user is not None and user != unquote(urlsplit(publisher).username or "") else None
+
+
+def _copy(
+    connection: dbapi.Connection,
+    snapshot: DuckDBSnapshot,
+    schema: str,
+    table: str,
+    columns: Sequence[tuple[str, str]],
+    newest: Newest | None,
+) -> PublishedTable:
+    relation = f'{schema}."{table}"'
+    if newest is not None:
+        # As a literal, so that a view computes no other day.
+        last = snapshot.value(f"select max({newest.column}) from {relation}")
+        relation += f" where {newest.column} > date '{last}' - {newest.days}" if last is not None else ""
+    _run(connection, create_table(f'{_next(schema)}."{table}"', columns))
+    expected = snapshot.value(f"select count(*) from {relation}")
+    with connection.cursor() as cursor:
+        rows = snapshot.stream(f"select * from {relation}", BATCH_ROWS)
+        cursor.adbc_ingest(table, rows, mode="append", db_schema_name=_next(schema))
+    _run(connection, f'analyze {_next(schema)}."{table}"')
+    found = int(_rows(connection, f'select count(*) as n from {_next(schema)}."{table}"')[0]["n"])
+    if found != expected:
+        raise RowCountError(
+            f"{schema}.{table} has {expected} rows in the warehouse and {found} in PostgreSQL. "
+            "What was published before is unchanged; run the day again.",
+            table,
+            expected,
+            found,
+        )
+    return PublishedTable(schema, table, found, len(columns))
+
+
+def _next(schema: str) -> str:
+    return f"{schema}__next"
+
+
+def _before(schema: str) -> str:
+    return f"{schema}__before_{dt.datetime.now(dt.UTC):%Y%m%dt%H%M%S%f}"
+
+
+def _run(connection: dbapi.Connection, statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.adbc_statement.set_sql_query(statement)
+        cursor.adbc_statement.execute_update()
+
+
+def _rows(connection: dbapi.Connection, query: str) -> list[Mapping[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        rows: list[Mapping[str, Any]] = cursor.fetch_arrow_table().to_pylist()
+        return rows
