@@ -3,6 +3,7 @@
 `VARIABLES` is the list; the README's table and `.env.example` are checked against it.
 """
 
+import dataclasses
 import datetime as dt
 import os
 import re
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
@@ -40,6 +41,12 @@ VARIABLES: Final[dict[str, str]] = {
     "OMS_MAIL_FROM": "The sender of mails.",
     "OMS_MAIL_TO": "Who gets the mails about assets whose owner has no address; several with commas.",
     "OMS_WEB_URL": "Address of Dagster's web UI, for the links in mails.",
+    "OMS_PUBLISH_URL": "PostgreSQL that the marts of the `local` profile are published to after each run, any DSN.",
+    "OMS_METABASE_URL": "Address of Metabase. Unset: there is none.",
+    "OMS_METABASE_API_KEY": "An API key of Metabase's group Administrators.",
+    "OMS_METABASE_USER": "Instead of a key: an administrator's e-mail address; made if Metabase is not set up yet.",
+    "OMS_METABASE_PASSWORD": "That administrator's password.",
+    "OMS_METABASE_DATABASE_URL": "`OMS_PUBLISH_URL` as Metabase reaches it, with a user that only reads.",
     "SNOWFLAKE_ACCOUNT": "The account identifier, such as `myorg-myaccount`.",
     "SNOWFLAKE_USER": "The user the pipeline logs in as, with a key pair.",
     "SNOWFLAKE_PRIVATE_KEY_FILE": "Path of that user's private key (PEM, PKCS #8).",
@@ -49,6 +56,10 @@ VARIABLES: Final[dict[str, str]] = {
     "SNOWFLAKE_WAREHOUSE": "The virtual warehouse the pipeline computes on.",
     "SNOWFLAKE_DATABASE": "The database that holds the four schemas.",
     "SNOWFLAKE_URL": "Address of the account, where it is not the public one: behind PrivateLink or a proxy.",
+    "SNOWFLAKE_DASHBOARDS_USER": "The user Metabase logs in as, with a key pair of its own.",
+    "SNOWFLAKE_DASHBOARDS_PRIVATE_KEY_FILE": "Path of that user's private key (PEM, PKCS #8, no passphrase).",
+    "SNOWFLAKE_DASHBOARDS_ROLE": "The role Metabase works as.",
+    "SNOWFLAKE_DASHBOARDS_WAREHOUSE": "The virtual warehouse Metabase computes on.",
 }
 
 DEFAULTS: Final[dict[str, str]] = {
@@ -63,6 +74,9 @@ DEFAULTS: Final[dict[str, str]] = {
     "SNOWFLAKE_ROLE": "OMS_TRANSFORMER",
     "SNOWFLAKE_WAREHOUSE": "OMS_PIPELINE",
     "SNOWFLAKE_DATABASE": "OMS",
+    "SNOWFLAKE_DASHBOARDS_USER": "OMS_DASHBOARDS_USER",
+    "SNOWFLAKE_DASHBOARDS_ROLE": "OMS_REPORTER",
+    "SNOWFLAKE_DASHBOARDS_WAREHOUSE": "OMS_DASHBOARDS",
 }
 
 SAMPLE_HISTORY_DAYS: Final = 62
@@ -118,6 +132,46 @@ class SmtpServer:
 
 
 @dataclass(frozen=True)
+class PostgresLogin:
+    """A PostgreSQL database as somebody else is told to reach it.
+
+    Attributes:
+        host: Its name.
+        port: Its port.
+        database: The database.
+        user: User name.
+        password: The user's password. Never shown.
+        ssl_mode: libpq's name for how TLS is used, or None.
+    """
+
+    host: str
+    port: int
+    database: str
+    user: str
+    password: str = field(repr=False)
+    ssl_mode: str | None = None
+
+
+@dataclass(frozen=True)
+class MetabaseServer:
+    """A Metabase, how to log in to it, and where it finds the marts.
+
+    Attributes:
+        url: Its address, without a slash at its end.
+        reads: How it logs in to the database with the marts.
+        api_key: An API key of an administrator, or None. Never shown.
+        user: Instead of a key, an administrator's e-mail address.
+        password: That administrator's password. Never shown.
+    """
+
+    url: str
+    reads: SnowflakeLogin | PostgresLogin
+    api_key: str | None = field(default=None, repr=False)
+    user: str | None = None
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
 class Settings:
     """The environment, read once.
 
@@ -141,6 +195,8 @@ class Settings:
         mail_from: Sender of mails.
         mail_to: Who gets the mails that no owner gets.
         web_url: Address of the web UI, without a slash at its end.
+        publish_url: PostgreSQL DSN the marts are published to; None for nowhere. Never shown.
+        metabase: The Metabase to keep; None for none.
     """
 
     profile: str
@@ -162,6 +218,8 @@ class Settings:
     mail_from: str = DEFAULTS["OMS_MAIL_FROM"]
     mail_to: tuple[str, ...] = ()
     web_url: str = DEFAULTS["OMS_WEB_URL"]
+    publish_url: str | None = field(default=None, repr=False)
+    metabase: MetabaseServer | None = None
 
     @property
     def uses_sample(self) -> bool:
@@ -196,8 +254,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         raise SettingsError(f"OMS_PROFILE is '{profile}'. Set it to one of: {', '.join(PROFILES)}.")
     home = _path(values.get("OMS_HOME", ".oms"))
     source_url = values.get("OMS_SOURCE_URL")
-    if source_url is not None:
-        _check_dsn(source_url)
+    for name in ("OMS_SOURCE_URL", "OMS_PUBLISH_URL", "OMS_METABASE_DATABASE_URL"):
+        if name in values:
+            _check_dsn(name, values[name])
     timezone = _timezone(values["OMS_TIMEZONE"])
     return Settings(
         profile=profile,
@@ -221,7 +280,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         smtp=_smtp_server(values.get("OMS_SMTP_URL")),
         mail_from=_addresses("OMS_MAIL_FROM", values["OMS_MAIL_FROM"])[0],
         mail_to=_addresses("OMS_MAIL_TO", values.get("OMS_MAIL_TO", "")),
-        web_url=_web_url(values["OMS_WEB_URL"]),
+        web_url=_web_url("OMS_WEB_URL", values["OMS_WEB_URL"], "http://host:3000"),
+        publish_url=values.get("OMS_PUBLISH_URL") if profile == "local" else None,
+        metabase=_metabase(values, profile) if "OMS_METABASE_URL" in values else None,
     )
 
 
@@ -264,22 +325,25 @@ def _snowflake_login(values: Mapping[str, str]) -> SnowflakeLogin:
     for name in ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER"):
         if name not in values:
             raise SettingsError(f"{name} is not set, and OMS_PROFILE is 'snowflake'. Set it: {VARIABLES[name]}")
-    for name in ("SNOWFLAKE_ROLE", "SNOWFLAKE_WAREHOUSE", "SNOWFLAKE_DATABASE"):
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_$]*", values[name]):
-            raise SettingsError(f"{name} is '{values[name]}'. Set it to a name of letters, digits and underscores.")
     url = values.get("SNOWFLAKE_URL")
     if url is not None and not re.fullmatch(r"https?://[^/:@\s]+(:\d{1,5})?/?", url):
         raise SettingsError("SNOWFLAKE_URL is no address. Set it to https://host or https://host:port.")
     return SnowflakeLogin(
         account=values["SNOWFLAKE_ACCOUNT"],
         user=values["SNOWFLAKE_USER"],
-        private_key=_private_key(values),
+        private_key=_private_key(values, "SNOWFLAKE_PRIVATE_KEY"),
         passphrase=values.get("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"),
-        role=values["SNOWFLAKE_ROLE"].upper(),
-        warehouse=values["SNOWFLAKE_WAREHOUSE"].upper(),
-        database=values["SNOWFLAKE_DATABASE"].upper(),
+        role=_snowflake_name(values, "SNOWFLAKE_ROLE"),
+        warehouse=_snowflake_name(values, "SNOWFLAKE_WAREHOUSE"),
+        database=_snowflake_name(values, "SNOWFLAKE_DATABASE"),
         url=url,
     )
+
+
+def _snowflake_name(values: Mapping[str, str], name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_$]*", values[name]):
+        raise SettingsError(f"{name} is '{values[name]}'. Set it to a name of letters, digits and underscores.")
+    return values[name].upper()
 
 
 def _smtp_server(value: str | None) -> SmtpServer | None:
@@ -306,18 +370,67 @@ def _addresses(name: str, value: str) -> tuple[str, ...]:
     return addresses
 
 
-def _web_url(value: str) -> str:
+def _web_url(name: str, value: str, example: str) -> str:
     if not re.fullmatch(r"https?://[^@\s]+", value):
-        raise SettingsError("OMS_WEB_URL is no address. Set it to http://host:3000 or https://host, without a login.")
+        raise SettingsError(f"{name} is no address. Set it to {example} or https://host, without a login.")
     return value.rstrip("/")
 
 
-def _private_key(values: Mapping[str, str]) -> str:
-    if "SNOWFLAKE_PRIVATE_KEY" in values:
-        text, where = values["SNOWFLAKE_PRIVATE_KEY"].replace("\\n", "\n"), "SNOWFLAKE_PRIVATE_KEY"
-    elif "SNOWFLAKE_PRIVATE_KEY_FILE" in values:
-        path = _path(values["SNOWFLAKE_PRIVATE_KEY_FILE"])
-        where = f"SNOWFLAKE_PRIVATE_KEY_FILE ({path})"
+def _metabase(values: Mapping[str, str], profile: str) -> MetabaseServer:
+    url = _web_url("OMS_METABASE_URL", values["OMS_METABASE_URL"], "http://host:3001")
+    api_key, user = values.get("OMS_METABASE_API_KEY"), values.get("OMS_METABASE_USER")
+    if api_key is None and user is None:
+        raise SettingsError(
+            "OMS_METABASE_API_KEY is not set, and OMS_METABASE_URL is. Set it to a key of the group Administrators, "
+            "or OMS_METABASE_USER and OMS_METABASE_PASSWORD to an administrator's."
+        )
+    if user is not None:
+        _addresses("OMS_METABASE_USER", user)
+        if "OMS_METABASE_PASSWORD" not in values:
+            raise SettingsError("OMS_METABASE_PASSWORD is not set, and OMS_METABASE_USER is. Set it to its password.")
+    reads = _dashboards_login(values) if profile == "snowflake" else _published_as_metabase_reads_it(values)
+    return MetabaseServer(url, reads, api_key, user, values.get("OMS_METABASE_PASSWORD", ""))
+
+
+def _dashboards_login(values: Mapping[str, str]) -> SnowflakeLogin:
+    return dataclasses.replace(
+        _snowflake_login(values),
+        user=values["SNOWFLAKE_DASHBOARDS_USER"],
+        private_key=_private_key(values, "SNOWFLAKE_DASHBOARDS_PRIVATE_KEY"),
+        passphrase=None,
+        role=_snowflake_name(values, "SNOWFLAKE_DASHBOARDS_ROLE"),
+        warehouse=_snowflake_name(values, "SNOWFLAKE_DASHBOARDS_WAREHOUSE"),
+    )
+
+
+def _published_as_metabase_reads_it(values: Mapping[str, str]) -> PostgresLogin:
+    if "OMS_PUBLISH_URL" not in values:
+        raise SettingsError(
+            "OMS_PUBLISH_URL is not set, and OMS_METABASE_URL is. Set it to a PostgreSQL that Metabase can read."
+        )
+    dsn = values.get("OMS_METABASE_DATABASE_URL", values["OMS_PUBLISH_URL"])
+    parts = urlsplit(dsn)
+    if "://" not in dsn or not parts.hostname or not parts.username or len(parts.path) < 2 or "," in parts.netloc:
+        raise SettingsError(
+            "OMS_METABASE_DATABASE_URL tells Metabase no server, user or database. "
+            "Set it to postgresql://user:password@host:5432/database."
+        )
+    return PostgresLogin(
+        host=parts.hostname,
+        port=parts.port or 5432,
+        database=unquote(parts.path[1:]),
+        user=unquote(parts.username),
+        password=unquote(parts.password or ""),
+        ssl_mode=dict(parse_qsl(parts.query)).get("sslmode"),
+    )
+
+
+def _private_key(values: Mapping[str, str], name: str) -> str:
+    if name in values:
+        text, where = values[name].replace("\\n", "\n"), name
+    elif f"{name}_FILE" in values:
+        path = _path(values[f"{name}_FILE"])
+        where = f"{name}_FILE ({path})"
         try:
             text = path.read_text(encoding="ascii")
         except (OSError, UnicodeDecodeError) as error:
@@ -326,8 +439,8 @@ def _private_key(values: Mapping[str, str]) -> str:
             ) from error
     else:
         raise SettingsError(
-            "SNOWFLAKE_PRIVATE_KEY_FILE is not set, and OMS_PROFILE is 'snowflake'. "
-            "Set it to the private key's file, or SNOWFLAKE_PRIVATE_KEY to its text."
+            f"{name}_FILE is not set, and OMS_PROFILE is 'snowflake'. "
+            f"Set it to the private key's file{f', or {name} to its text' if name in VARIABLES else ''}."
         )
     if "PRIVATE KEY-----" not in text:
         raise SettingsError(
@@ -382,26 +495,26 @@ def _s3_encryption(value: str | None) -> str | None:
     return value
 
 
-def _check_dsn(dsn: str) -> None:
+def _check_dsn(name: str, dsn: str) -> None:
     """Refuses what PostgreSQL's own parser would refuse with an error that quotes the password."""
     if not re.match(r"postgres(ql)?://", dsn):
         if "://" in dsn or not re.fullmatch(rf"(?:\s*{_KEYWORD_AND_VALUE})+\s*", dsn):
             raise SettingsError(
-                "OMS_SOURCE_URL is not a PostgreSQL DSN. Set it to postgresql://user@host:5432/database, "
+                f"{name} is not a PostgreSQL DSN. Set it to postgresql://user@host:5432/database, "
                 "or host=… dbname=…, a value with spaces in single quotes."
             )
         return
     credentials, hosts, database = _dsn_parts(dsn)
     if "@" in credentials + database or re.search(r"%(?![0-9A-Fa-f]{2})|%00", dsn):
         raise SettingsError(
-            "OMS_SOURCE_URL is not a PostgreSQL DSN: its user or password holds one of @ / % as it is. "
+            f"{name} is not a PostgreSQL DSN: its user or password holds one of @ / % as it is. "
             "Write them as %40, %2F and %25."
         )
     for host in hosts.split(","):
         port = re.fullmatch(r"(?:\[[^]]*\]|[^:]*)(?::(\d*))?", host)
         if port is None or int(port[1] or 0) > 65535:
             raise SettingsError(
-                "OMS_SOURCE_URL is not a PostgreSQL DSN: its port is not a number up to 65535. "
+                f"{name} is not a PostgreSQL DSN: its port is not a number up to 65535. "
                 "Set it to postgresql://user@host:5432/database."
             )
 

@@ -18,6 +18,8 @@ from oms_pipeline.settings import (
     PROJECT_DIR,
     SAMPLE_HISTORY_DAYS,
     VARIABLES,
+    PostgresLogin,
+    SnowflakeLogin,
     describe_dsn,
     get_settings,
     read_settings,
@@ -312,3 +314,83 @@ def test_no_password_is_shown_however_it_is_written(password: str) -> None:
         except SettingsError as error:
             shown = str(error)
         assert not re.search("XyZ|ZyX", shown), dsn
+
+
+# Metabase and what it reads
+
+PUBLISHED = {"OMS_PUBLISH_URL": "postgresql://publisher:s3cret@localhost:5433/marts"}
+METABASE = {**PUBLISHED, "OMS_METABASE_URL": "http://localhost:3001/", "OMS_METABASE_API_KEY": "mb_s3cret"}
+DASHBOARDS_KEY = KEY.replace("MIIEvQ", "MIIdashboards")
+
+BAD_METABASE = [
+    ({"OMS_METABASE_URL": "localhost:3001"}, "OMS_METABASE_URL is no address. Set it to http://host:3001"),
+    ({"OMS_METABASE_URL": "http://me:s3cret@host"}, "without a login"),
+    ({"OMS_METABASE_API_KEY": ""}, "OMS_METABASE_API_KEY is not set, and OMS_METABASE_URL is"),
+    ({"OMS_METABASE_USER": "data"}, "OMS_METABASE_USER is 'data'. Set it to an address"),
+    ({"OMS_METABASE_USER": "data@example.com"}, "OMS_METABASE_PASSWORD is not set, and OMS_METABASE_USER is"),
+    ({"OMS_PUBLISH_URL": ""}, "OMS_PUBLISH_URL is not set, and OMS_METABASE_URL is"),
+    ({"OMS_PUBLISH_URL": "mysql://me:s3cret@db/shop"}, "OMS_PUBLISH_URL is not a PostgreSQL DSN"),
+    ({"OMS_METABASE_DATABASE_URL": "postgresql://me:s3@cret@db/shop"}, "OMS_METABASE_DATABASE_URL is not a PostgreSQL"),
+    ({"OMS_METABASE_DATABASE_URL": "host=db dbname=marts"}, "tells Metabase no server, user or database"),
+    ({"OMS_METABASE_DATABASE_URL": "postgresql:///marts"}, "Set it to postgresql://user:password@host:5432/database"),
+]
+
+
+@pytest.mark.parametrize(("changes", "remedy"), BAD_METABASE)
+def test_a_metabase_that_cannot_be_reached_as_it_is_set_is_told_in_one_line(
+    changes: dict[str, str], remedy: str
+) -> None:
+    with pytest.raises(SettingsError) as error:
+        read_settings({**METABASE, **changes})
+    assert remedy in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "s3cret" not in str(error.value)
+
+
+def test_without_its_address_there_is_no_metabase_whatever_else_is_set() -> None:
+    settings = read_settings({**METABASE, "OMS_METABASE_URL": ""})
+    assert settings.metabase is None
+    assert settings.publish_url == PUBLISHED["OMS_PUBLISH_URL"]
+
+
+def test_metabase_reads_what_is_published_as_the_publisher_or_as_its_own_user() -> None:
+    metabase = read_settings(METABASE).metabase
+    assert metabase is not None
+    assert metabase.url == "http://localhost:3001"
+    assert metabase.reads == PostgresLogin("localhost", 5433, "marts", "publisher", "s3cret")
+    own = "postgresql://metabase:p%40ss@db/marts?sslmode=require"
+    metabase = read_settings({**METABASE, "OMS_METABASE_DATABASE_URL": own}).metabase
+    assert metabase is not None
+    assert metabase.reads == PostgresLogin("db", 5432, "marts", "metabase", "p@ss", "require")
+
+
+def test_on_snowflake_metabase_logs_in_as_the_dashboards_user_with_its_own_key(tmp_path: Path) -> None:
+    path = tmp_path / "dashboards.p8"
+    path.write_text(DASHBOARDS_KEY)
+    settings = read_settings(
+        {
+            **METABASE,
+            **SNOWFLAKE,
+            "SNOWFLAKE_PRIVATE_KEY": KEY,
+            "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE": "s3cret",
+            "SNOWFLAKE_DASHBOARDS_PRIVATE_KEY_FILE": str(path),
+        }
+    )
+    assert settings.publish_url is None
+    assert settings.metabase is not None
+    reads = settings.metabase.reads
+    assert isinstance(reads, SnowflakeLogin)
+    assert (reads.user, reads.role, reads.warehouse) == ("OMS_DASHBOARDS_USER", "OMS_REPORTER", "OMS_DASHBOARDS")
+    assert reads.private_key == DASHBOARDS_KEY
+    assert reads.passphrase is None
+    assert "MII" not in repr(settings)
+
+
+def test_on_snowflake_metabase_needs_the_dashboards_key() -> None:
+    with pytest.raises(SettingsError, match="SNOWFLAKE_DASHBOARDS_PRIVATE_KEY_FILE is not set"):
+        read_settings({**METABASE, **SNOWFLAKE, "SNOWFLAKE_PRIVATE_KEY": KEY})
+
+
+def test_no_secret_of_metabase_is_shown() -> None:
+    environ = {**METABASE, "OMS_METABASE_USER": "data@example.com", "OMS_METABASE_PASSWORD": "s3cret"}
+    assert "s3cret" not in repr(read_settings(environ))
