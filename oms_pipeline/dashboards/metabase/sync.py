@@ -1,0 +1,377 @@
+"""Makes Metabase what the definition says: finds what is there, plans, and takes the steps. Runs no query."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from oms_pipeline.dashboards.definition import Dashboard
+from oms_pipeline.dashboards.metabase import bodies, database, marks, seen
+from oms_pipeline.dashboards.metabase.client import Client, Patience, connected
+from oms_pipeline.dashboards.metabase.lease import lease
+from oms_pipeline.dashboards.metabase.marks import Mark, described, fingerprint
+from oms_pipeline.dashboards.metabase.plan import Action, Step, plan
+from oms_pipeline.dashboards.metabase.seen import Found, Ids
+from oms_pipeline.dashboards.metabase.wanted import DATABASE, FILTER_FIELDS, Kind, Table, Wanted, wanted
+from oms_pipeline.settings import MetabaseServer
+
+LONGEST: Final = dt.timedelta(minutes=15)
+_PATHS: Final = {
+    Kind.DATABASE: "/api/database",
+    Kind.TABLE: "/api/table",
+    Kind.COLLECTION: "/api/collection",
+    Kind.CARD: "/api/card",
+    Kind.DASHBOARD: "/api/dashboard",
+    Kind.SUBSCRIPTION: "/api/pulse",
+}
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What Metabase is made from.
+
+    Attributes:
+        dashboards: The dashboards.
+        tables: The marts as dbt describes them.
+        mail_to: Who gets the weekly mail.
+        values: Filter name → the values to choose from, the most frequent first.
+    """
+
+    dashboards: Sequence[Dashboard]
+    tables: Sequence[Table]
+    mail_to: Sequence[str]
+    values: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a sync did, or would do.
+
+    Attributes:
+        steps: In the order in which they were taken.
+        links: Dashboard's name → its address.
+    """
+
+    steps: Sequence[Step]
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def edited(self) -> list[Step]:
+        """What was left as somebody made it."""
+        return [step for step in self.steps if step.action is Action.LEAVE]
+
+
+def sync(
+    server: MetabaseServer,
+    definition: Definition,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+    patience: Patience | None = None,
+) -> Outcome:
+    """Makes Metabase what the definition says.
+
+    Args:
+        server: The Metabase.
+        definition: What it is to have.
+        force: Undo what was edited by hand.
+        dry_run: Only say what would be done.
+        patience: How long to wait for what.
+
+    Raises:
+        MetabaseError: Metabase does not answer, or refuses something. What was done until then stays; the next sync
+            goes on from there.
+    """
+    with connected(server, patience or Patience()) as client:
+        if not client.is_set_up():
+            if dry_run:
+                return Outcome(_Sync(client, definition, force).plan_from_nothing())
+            client.set_up()
+        client.log_in()
+        client.require_administrator()
+        if dry_run:
+            return _Sync(client, definition, force).run(None)
+        with lease(client, LONGEST) as still_held:
+            return _Sync(client, definition, force).run(still_held)
+
+
+class _Sync:
+    """One pass over one Metabase."""
+
+    def __init__(self, client: Client, definition: Definition, force: bool) -> None:
+        self.client = client
+        self.definition = definition
+        self.force = force
+        self.ids = Ids()
+        self.tables: dict[str, Mapping[str, Any]] = {}
+        self.found: dict[str, Found] = {}
+        login = client.server.reads
+        self.wanted = wanted(
+            database.state(login),
+            definition.dashboards,
+            definition.tables,
+            definition.mail_to,
+            {name: values[0] for name, values in definition.values.items() if values},
+            database.spelling(login),
+        )
+        self._of = {each.key: each for each in self.wanted}
+
+    def plan_from_nothing(self) -> list[Step]:
+        """The steps on a Metabase that has never been set up."""
+        return plan(self.wanted, {}, self.force)
+
+    def run(self, before_each_change: Callable[[], None] | None) -> Outcome:
+        """Finds, plans and takes the steps; only plans without a function to call before each change."""
+        self._find_database()
+        steps = self._steps(Kind.DATABASE)
+        if before_each_change is not None:
+            self._take(steps, before_each_change)
+            self._find_tables(wait=True)
+        elif self.ids.database is not None:
+            self._find_tables(wait=False)
+        self._find_objects()
+        rest = self._steps(*(kind for kind in Kind if kind is not Kind.DATABASE))
+        if before_each_change is not None:
+            self._take(rest, before_each_change)
+            self._set_values(before_each_change)
+        return Outcome([*steps, *rest], self._links())
+
+    def _steps(self, *kinds: Kind) -> list[Step]:
+        return plan(
+            [each for each in self.wanted if each.kind in kinds],
+            {key: each for key, each in self.found.items() if each.kind in kinds},
+            self.force,
+        )
+
+    # What is there
+
+    def _find_database(self) -> None:
+        like = self._of[DATABASE].state
+        listed = self.client.get("/api/database")
+        every = [
+            self.client.get(f"/api/database/{item['id']}")
+            for item in (listed["data"] if isinstance(listed, dict) else listed)
+            if item["engine"] == like["engine"]
+        ]
+        raw = seen.ours(Kind.DATABASE, every).get(DATABASE)
+        if raw is None:
+            # Of an interrupted sync, which could not mark what it had made; or the same connection made by hand.
+            raw = next((item for item in every if database.seen(item, like) == like and _unmarked(item)), None)
+        if raw is not None:
+            self.ids.database = int(raw["id"])
+            _, mark = marks.read(raw.get("description"))
+            self.found[DATABASE] = Found(Kind.DATABASE, int(raw["id"]), mark, database.seen(raw, like))
+
+    def _find_tables(self, wait: bool) -> None:
+        number = self.ids.database
+        if number is None:
+            return
+        if wait:
+            if not database.logs_in(self.client, number):
+                self.client.put(f"/api/database/{number}", {"details": self._details()})
+            self.tables = database.wait_for(self.client, number, self._needed_columns())
+        else:
+            self.tables = database.metadata(self.client, number)
+        database.learn(self.ids, self.tables)
+        for table in self.definition.tables:
+            raw = self.tables.get(table.name)
+            if raw is not None:
+                _, mark = marks.read(raw.get("description"))
+                key = f"table/{table.name}"
+                self.found[key] = Found(Kind.TABLE, int(raw["id"]), mark, seen.table(raw, table))
+
+    def _needed_columns(self) -> list[str]:
+        described = [
+            f"{table.name}.{name}"
+            for table in self.definition.tables
+            for name, column in table.columns.items()
+            if not column.is_personal
+        ]
+        filters = {each.name for dashboard in self.definition.dashboards for each in dashboard.filters}
+        return [*described, *(FILTER_FIELDS[name] for name in filters)]
+
+    def _find_objects(self) -> None:
+        client = self.client
+        collections = [
+            *client.get("/api/collection", archived="false"),
+            *client.get("/api/collection", archived="true"),
+        ]
+        self._find(Kind.COLLECTION, [each for each in collections if isinstance(each["id"], int)], seen.collection)
+        cards = [*client.get("/api/card", f="all"), *client.get("/api/card", f="archived")]
+        self._find(Kind.CARD, cards, seen.card)
+        listed = [*client.get("/api/dashboard", f="all"), *client.get("/api/dashboard", f="archived")]
+        whole = [client.get(f"/api/dashboard/{each['id']}") for each in seen.ours(Kind.DASHBOARD, listed).values()]
+        self._find(Kind.DASHBOARD, whole, seen.dashboard)
+        for raw in whole:
+            self._learn_dashcards(raw)
+            for archived in ("false", "true"):
+                for pulse in client.get("/api/pulse", dashboard_id=raw["id"], archived=archived):
+                    self._find_subscription(pulse)
+
+    def _find(
+        self, kind: Kind, raw: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any], Ids], dict[str, Any]]
+    ) -> None:
+        mine = seen.ours(kind, raw)
+        # First all ids, since states name others by their keys.
+        self.ids.objects |= {key: int(item["id"]) for key, item in mine.items()}
+        for key, item in mine.items():
+            _, mark = marks.read(item["description"])
+            self.found[key] = Found(kind, int(item["id"]), mark, read(item, self.ids))
+
+    def _find_subscription(self, raw: Mapping[str, Any]) -> None:
+        key = f"subscription/{self.ids.key_of(Kind.DASHBOARD, raw['dashboard_id']).partition('/')[2]}"
+        held = self.found.get(key)
+        if not str(raw["name"]).endswith(seen.SUBSCRIPTION_SUFFIX) or (held and held.id < raw["id"]):
+            return
+        state = seen.subscription(raw, self.ids)
+        self.ids.objects[key] = int(raw["id"])
+        self.found[key] = Found(Kind.SUBSCRIPTION, int(raw["id"]), Mark(key, int(raw["id"]), fingerprint(state)), state)
+
+    def _learn_dashcards(self, raw: Mapping[str, Any]) -> None:
+        dashboard = self.ids.key_of(Kind.DASHBOARD, int(raw["id"]))
+        for dashcard in raw.get("dashcards") or []:
+            card = self.ids.key_of(Kind.CARD, dashcard.get("card_id"))
+            self.ids.dashcards.setdefault((dashboard, card), int(dashcard["id"]))
+
+    # What is done
+
+    def _take(self, steps: Sequence[Step], before_each_change: Callable[[], None]) -> None:
+        for step in steps:
+            if not step.changes:
+                continue
+            before_each_change()
+            if step.action is Action.ARCHIVE:
+                self._archive(step)
+            elif step.kind is Kind.TABLE:
+                self._describe(self._of[step.key], fill_only=step.action is Action.DESCRIBE)
+            elif step.kind is Kind.SUBSCRIPTION:
+                self._subscribe(self._of[step.key])
+            else:
+                self._write(self._of[step.key])
+
+    def _write(self, each: Wanted) -> None:
+        """Creates or changes an object, and marks it with what Metabase made of it."""
+        path, number = _PATHS[each.kind], self.ids.objects.get(each.key)
+        if each.kind is Kind.DATABASE:
+            number = self.ids.database
+        mark = Mark(each.key, number, fingerprint(each.state))
+        if number is None:
+            number = int(self.client.post(path, self._body(each, mark, new=True))["id"])
+            self.ids.objects[each.key] = number
+            if each.kind is Kind.DATABASE:
+                self.ids.database = number
+            mark = Mark(each.key, number, mark.wanted)
+        raw = self.client.put(f"{path}/{number}", self._body(each, mark, new=False))
+        if each.kind is Kind.DASHBOARD:
+            raw = self.client.get(f"{path}/{number}")
+            self._learn_dashcards(raw)
+        stored = mark.of_stored(self._state(each, raw))
+        if stored != mark:
+            text = str(each.state.get("description", ""))
+            self.client.put(f"{path}/{number}", {"description": described(text, stored)})
+
+    def _body(self, each: Wanted, mark: Mark, new: bool) -> dict[str, Any]:
+        text = described(str(each.state.get("description", "")), mark)
+        if each.kind is Kind.DATABASE:
+            login = self.client.server.reads
+            return database.new(each.state, login) if new else database.changed(each.state, login, text)
+        if each.kind is Kind.DASHBOARD:
+            if new:
+                return bodies.new_dashboard(each.state, self.ids, text)
+            return {**bodies.dashboard(each.state, self.ids, text, each.key), "archived": False}
+        if each.kind is Kind.CARD:
+            body = bodies.card(each.state, self.ids, text, each.key)
+        else:
+            body = bodies.collection(each.state, self.ids, text)
+        return body if new else {**body, "archived": False}
+
+    def _state(self, each: Wanted, raw: Mapping[str, Any]) -> dict[str, Any]:
+        if each.kind is Kind.DATABASE:
+            return database.seen(raw, each.state)
+        read = {Kind.COLLECTION: seen.collection, Kind.CARD: seen.card, Kind.DASHBOARD: seen.dashboard}[each.kind]
+        return read(raw, self.ids)
+
+    def _details(self) -> dict[str, Any]:
+        return {**self._of[DATABASE].state["details"], **database.secrets(self.client.server.reads)}
+
+    def _describe(self, each: Wanted, fill_only: bool) -> None:
+        """Writes descriptions and what kinds of values columns hold; the table's own comes last, with the mark."""
+        table = next(table for table in self.definition.tables if f"table/{table.name}" == each.key)
+        raw = self.tables[table.name]
+        fields = []
+        for item in raw["fields"]:
+            column = table.columns.get(str(item["name"]).lower())
+            body = {} if column is None else _field_body(item, column, self.ids, fill_only)
+            after = self.client.put(f"/api/field/{item['id']}", body) if body else item
+            if after.get("visibility_type") != "sensitive":
+                fields.append({**item, **after})
+        mark = Mark(each.key, int(raw["id"]), fingerprint(each.state))
+        text = marks.read(raw.get("description"))[0] if fill_only else ""
+        text = text or each.state["description"]
+        stored = mark.of_stored(seen.table({"description": text, "fields": fields}, table))
+        self.client.put(f"/api/table/{raw['id']}", {"description": described(text, stored)})
+
+    def _subscribe(self, each: Wanted) -> None:
+        body, number = bodies.subscription(each.state, self.ids), self.ids.objects.get(each.key)
+        if number is None:
+            self.ids.objects[each.key] = int(self.client.post("/api/pulse", body)["id"])
+        else:
+            body.pop("dashboard_id")
+            self.client.put(f"/api/pulse/{number}", {**body, "archived": False})
+
+    def _archive(self, step: Step) -> None:
+        """To the trash, with a mark that says it was put there by the pipeline."""
+        path, found = _PATHS[step.kind], self.found[step.key]
+        body: dict[str, Any] = {"archived": True}
+        raw = self.client.put(f"{path}/{found.id}", body)
+        if step.kind is Kind.SUBSCRIPTION:
+            return
+        if step.kind is Kind.DASHBOARD:
+            raw = self.client.get(f"{path}/{found.id}")
+        read = {Kind.COLLECTION: seen.collection, Kind.CARD: seen.card, Kind.DASHBOARD: seen.dashboard}[step.kind]
+        mark = Mark(step.key, found.id, fingerprint(read(raw, self.ids)))
+        text = described(marks.read(raw["description"])[0], mark)
+        self.client.put(f"{path}/{found.id}", {"description": text})
+
+    def _set_values(self, before_each_change: Callable[[], None]) -> None:
+        """Tells Metabase the values of filters, so that it need not ask the warehouse."""
+        for name, values in self.definition.values.items():
+            number = self.ids.fields.get(FILTER_FIELDS[name])
+            if number is None:
+                continue
+            raw = self.client.get(f"/api/field/{number}/values")
+            known = [pair[0] for pair in raw.get("values") or []]
+            if known == sorted(values):
+                continue
+            before_each_change()
+            if raw.get("has_field_values", "list") != "list":
+                self.client.put(f"/api/field/{number}", {"has_field_values": "list"})
+            self.client.post(f"/api/field/{number}/values", {"values": [[value] for value in sorted(values)]})
+
+    def _links(self) -> dict[str, str]:
+        url = self.client.server.url
+        return {
+            dashboard.name: f"{url}/dashboard/{number}"
+            for dashboard in self.definition.dashboards
+            if (number := self.ids.objects.get(f"dashboard/{dashboard.name}")) is not None
+        }
+
+
+def _unmarked(raw: Mapping[str, Any]) -> bool:
+    return marks.read(raw.get("description"))[1] is None
+
+
+def _field_body(raw: Mapping[str, Any], column: Any, ids: Ids, fill_only: bool) -> dict[str, Any]:
+    """What to change about a field; nothing that somebody has set while it is only to be filled in."""
+    if column.is_personal:
+        return {"visibility_type": "sensitive"} if raw.get("visibility_type") != "sensitive" else {}
+    body: dict[str, Any] = {}
+    has = raw.get("description") or ""
+    if has != column.description and not (fill_only and has):
+        body["description"] = column.description or None
+    target = ids.fields.get(column.refers_to) if column.refers_to else None
+    if column.semantic_type and not raw.get("semantic_type") and (column.semantic_type != "type/FK" or target):
+        body["semantic_type"] = column.semantic_type
+        if target:
+            body["fk_target_field_id"] = target
+    return body
