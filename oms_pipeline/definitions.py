@@ -12,6 +12,7 @@ from oms_pipeline.alerts import alert_sensor
 from oms_pipeline.checks import on_time_checks, with_freshness
 from oms_pipeline.contract import load_contract, load_deadline
 from oms_pipeline.dashboards import dashboard_assets
+from oms_pipeline.dashboards.metabase import metabase_assets
 from oms_pipeline.errors import SettingsError
 from oms_pipeline.external import external_assets
 from oms_pipeline.raw import FolderStore, RawZone, raw_assets
@@ -87,6 +88,7 @@ def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] 
                 *with_freshness(layers, settings, deadline),
                 automation.pipeline_runs(settings, warehouse.kind, after=_marts(layers)),
                 dashboard_assets(settings),
+                *metabase_assets(settings, project.manifest, _marts(layers)),
                 *_costs(settings),
             ]
         ),

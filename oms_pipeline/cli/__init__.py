@@ -71,6 +71,7 @@ for command in (
     pipeline.check,
     pipeline.dev,
     dashboards.report,
+    dashboards.group,
     snowflake.cost,
     alerts.group,
     snowflake.group,

@@ -31,8 +31,12 @@ MODELS = sorted((PROJECT_DIR / "oms_dbt" / "models").rglob("*.sql"))
 FOR_DBT = {"OMS_PREPARE", "OMS_WINDOW_FROM", "OMS_WINDOW_TO"}
 WITHOUT_DEFAULT = {"OMS_SOURCE_URL", "OMS_START_DATE"}
 OPTIONAL = {"OMS_S3_ENDPOINT", "OMS_S3_ENCRYPTION", "OMS_COMPUTE_LOGS_URL", "OMS_SMTP_URL", "OMS_MAIL_TO"} | {
-    name for name in VARIABLES if name.startswith("SNOWFLAKE_") and name not in DEFAULTS
+    name
+    for name in VARIABLES
+    if name.startswith(("SNOWFLAKE_", "OMS_METABASE_", "OMS_PUBLISH_")) and name not in DEFAULTS
 }
+# Variables that mean nothing without others.
+TOGETHER = {"OMS_METABASE_URL": ("OMS_METABASE_API_KEY", "OMS_PUBLISH_URL")}
 # Names of roles, warehouses and the like, which are spelled as variables are.
 IN_SNOWFLAKE = {
     "OMS_OWNER",
@@ -41,6 +45,7 @@ IN_SNOWFLAKE = {
     "OMS_REPORTER",
     "OMS_PIPELINE",
     "OMS_DASHBOARDS",
+    "OMS_DASHBOARDS_USER",
     "OMS_MONITOR",
     "OMS_PIPELINE_USER",
 }
@@ -167,8 +172,8 @@ def test_the_defaults_in_the_readme_are_those_of_the_settings(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", VARIABLES)
 def test_every_example_in_the_readme_is_understood(name: str) -> None:
-    example = rows(README, name)[1].strip("`")
-    assert read_settings({"OMS_START_DATE": "2026-01-01", name: example}) is not None
+    examples = {each: rows(README, each)[1].strip("`") for each in (name, *TOGETHER.get(name, ()))}
+    assert read_settings({"OMS_START_DATE": "2026-01-01", **examples}) is not None
 
 
 def test_the_example_file_says_what_is_the_case_without_it() -> None:
