@@ -36,12 +36,15 @@ test: $(READY)     ## the fast suite: real parts, nothing slow
 test-all: $(READY) ## every test, the browser and the long properties included
 	@$(BIN)/python -m pytest -q
 
-lint: $(READY)     ## style, types, SQL, and which room imports which
+lint: $(READY)     ## style, types, SQL, containers, and which room imports which
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/sqlfluff lint --processes 2 oms_dbt
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
+	@$(BIN)/shellcheck deploy/docker/*.sh
 
 bench: $(READY)    ## speed, side by side with the limit and with other tools
 	@$(BIN)/python -m oms_pipeline_tests.bench

@@ -30,6 +30,7 @@ errors: Final = Console(stderr=True)
 GARBAGE_THRESHOLD: Final = 50_000
 
 MAIL_KINDS: Final = ("run_failed", "check_failed", "freshness_missed", "recovered", "digest")
+PARTS: Final = ("code", "web", "daemon")
 DAY: Final = click.DateTime(["%Y-%m-%d"])
 
 
@@ -201,6 +202,32 @@ def dev(port: int, host: str) -> None:
     os.chdir(settings.home)  # not the checkout, whose dagster.yaml Dagster would warn that it is not its own
     arguments = ["dagster", "dev", "-w", str(PROJECT_DIR / "workspace.yaml"), "-h", host, "-p", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", *arguments])  # noqa: S606 (no shell is what is wanted)
+
+
+@main.command()
+@click.argument("part", metavar="PART", type=click.Choice(PARTS))
+@one_line_errors
+def serve(part: str) -> None:
+    """Run one part of Dagster in the foreground, as each container does.
+
+    PART is code (the code server, which also runs the jobs), web or daemon. They find each other as
+    deploy/docker/workspace.yaml says.
+    """
+    settings = get_settings()
+
+    from oms_pipeline.instance import prepare_dagster_home
+
+    prepare_dagster_home(settings)
+    os.chdir(settings.home)
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    workspace = ["-w", str(PROJECT_DIR / "deploy" / "docker" / "workspace.yaml")]
+    everyone = ["-h", "0.0.0.0"]  # noqa: S104 (of the container)
+    arguments = {
+        "code": ["dagster", "api", "grpc", *everyone, "-p", "4000", "-m", "oms_pipeline.definitions"],
+        "web": ["dagster_webserver", *everyone, "-p", "3000", *workspace],
+        "daemon": ["dagster._daemon", "run", *workspace],
+    }
+    os.execv(sys.executable, [sys.executable, "-m", *arguments[part]])  # noqa: S606 (no shell is what is wanted)
 
 
 @main.command("cost")

@@ -136,9 +136,8 @@ def create_tables(settings: Settings) -> None:
     Raises:
         SourceError: The server does not answer, or does not let this role create them.
     """
-    dsn = settings.source_url or sample.start(settings.sample_dir)
-    with PostgresSource(dsn, settings.source_schema, settings.statement_timeout, settings.overlap).connect():
-        pass  # a server that does not answer is told of as a run would tell of it
+    dsn = settings.source_url or sample.dsn(settings)
+    _expect_an_answer(dsn, settings)
     try:
         sample.create_schema(dsn, settings.source_schema)
     except dbapi.Error as error:
@@ -197,4 +196,13 @@ def _simulate_until(dsn: str, end: dt.date, step: Callable[[Progress], None]) ->
 def _sample_dsn(settings: Settings) -> str:
     if settings.source_url is not None:
         raise SettingsError("OMS_SOURCE_URL names an OMS of your own; the sample does not touch it. Unset it first.")
-    return sample.start(settings.sample_dir)
+    dsn = sample.dsn(settings)
+    if settings.sample_url is not None:
+        _expect_an_answer(dsn, settings)
+    return dsn
+
+
+def _expect_an_answer(dsn: str, settings: Settings) -> None:
+    """Tells of a server that does not answer as a run would tell of it."""
+    with PostgresSource(dsn, settings.source_schema, settings.statement_timeout, settings.overlap).connect():
+        pass
