@@ -12,9 +12,10 @@ COPY deploy/docker/runtime_lock.py deploy/docker/
 RUN python3 deploy/docker/runtime_lock.py > runtime.lock \
     && python3 -m pip --python /opt/venv/bin/python install \
         --no-cache-dir --require-hashes --no-deps --requirement runtime.lock \
-    && rm runtime.lock \
-    # Tests and headers of libraries, which nothing imports.
-    && find /opt/venv/lib -type d \( -name tests -o -name include \) -prune -exec rm -rf {} +
+    && rm runtime.lock
+# Half of a library that is imported for its other half: headers, tests, and a server.
+RUN pyarrow=$(echo /opt/venv/lib/python3.*/site-packages/pyarrow) \
+    && rm -rf "$pyarrow/include" "$pyarrow/src" "$pyarrow/tests" "$pyarrow"/libarrow_flight.* "$pyarrow"/_flight.*
 COPY . .
 # The code is used where it lies, as in a checkout.
 RUN echo /opt/oms > "$(echo /opt/venv/lib/python3.*/site-packages)/oms.pth" \

@@ -160,6 +160,7 @@ def open_sample(settings: Settings, first_day: dt.date, orders_per_day: int, see
         business = sample.open_business(
             dsn, settings.source_schema, first_day, orders_per_day, seed, settings.timezone.key
         )
+        settings.home.mkdir(parents=True, exist_ok=True)
         sample_opened_file(settings.home).write_text(f"{first_day}\n", encoding="utf-8")
     return business
 

@@ -24,7 +24,7 @@ from dagster._core.storage.local_compute_log_manager import LocalComputeLogManag
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
 from dagster._serdes import ConfigurableClassData, deserialize_value
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
@@ -41,6 +41,7 @@ from oms_pipeline.settings import (
 EVENT_BATCH: Final = "1000"
 OPEN_DATABASES: Final = 4
 BUSY_SECONDS: Final = 60
+PATIENCE_SECONDS: Final = 20.0
 SILENCE_SECONDS: Final = 120.0
 
 
@@ -139,11 +140,30 @@ class Storage(DagsterSqliteStorage):
                 f"OMS_DAGSTER_DATABASE_URL is set, and {error.name} is not installed. "
                 "Install the project with its extra `postgres`, or unset it."
             ) from error
-        return DagsterPostgresStorage(url, inst_data=inst_data)
+        storage = DagsterPostgresStorage(url, inst_data=inst_data)
+        parts: list[Any] = [storage.run_storage, storage.event_log_storage, storage.schedule_storage]
+        for part in parts:
+            event.listen(part._engine, "do_connect", _connect_patiently)
+        return storage
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(base_dir, inst_data)
         self._event_log_storage = SqliteEventLog(str(Path(base_dir) / "history" / "runs"))
+
+
+def _connect_patiently(dialect: Any, _: Any, arguments: Any, parameters: Any) -> Any:
+    """Waits for a server that restarts; Dagster asks six times.
+
+    On its own it would give up after ten seconds, and with it the run, and the thread that looks after lost runs.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return dialect.connect(*arguments, **parameters)
+        except dialect.loaded_dbapi.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
 
 
 class RunLauncher(DefaultRunLauncher):
