@@ -8,8 +8,11 @@ WORKDIR /opt/oms
 RUN python3 -m venv --without-pip /opt/venv
 COPY pyproject.toml requirements.lock ./
 COPY deploy/docker/runtime_lock.py deploy/docker/
+# Which extras of pyproject.toml are in the image; runs on Kubernetes also take `kubernetes`.
+ARG EXTRAS="postgres snowflake"
 # Modules are compiled here: the image is read-only, and a day starts seconds sooner.
-RUN python3 deploy/docker/runtime_lock.py > runtime.lock \
+# hadolint ignore=SC2086
+RUN python3 deploy/docker/runtime_lock.py $EXTRAS > runtime.lock \
     && python3 -m pip --python /opt/venv/bin/python install \
         --no-cache-dir --require-hashes --no-deps --requirement runtime.lock \
     && rm runtime.lock
@@ -50,5 +53,5 @@ WORKDIR /opt/oms
 EXPOSE 3000
 HEALTHCHECK --interval=15s --timeout=10s --start-period=120s --retries=3 \
     CMD ["python", "deploy/docker/healthy.py", "web"]
-ENTRYPOINT ["oms"]
-CMD ["serve", "web"]
+# No entry point: launchers of ECS and Kubernetes give the whole command.
+CMD ["oms", "serve", "web"]

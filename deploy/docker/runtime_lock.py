@@ -1,6 +1,6 @@
 """Prints the part of requirements.lock that runs in production: without tests, linters and benchmarks.
 
-python deploy/docker/runtime_lock.py > runtime.lock
+python deploy/docker/runtime_lock.py postgres snowflake > runtime.lock
 
 What is tested and what runs have the same versions and hashes, out of one lock file. Needs Python only.
 """
@@ -11,11 +11,10 @@ import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
-EXTRAS = ("postgres", "snowflake")
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-def runtime_lock(pyproject: str, lock: str, extras: Iterable[str] = EXTRAS) -> str:
+def runtime_lock(pyproject: str, lock: str, extras: Iterable[str]) -> str:
     """The lock's entries that the project needs with some of its extras.
 
     Args:
@@ -46,4 +45,4 @@ def _parents(entry: str) -> set[str]:
 
 if __name__ == "__main__":
     texts = ((PROJECT / name).read_text(encoding="utf-8") for name in ("pyproject.toml", "requirements.lock"))
-    sys.stdout.write(runtime_lock(*texts))
+    sys.stdout.write(runtime_lock(*texts, extras=sys.argv[1:]))

@@ -138,7 +138,7 @@ class Stack:
 
     def once(self, service: str, script: str) -> str:
         """Runs a shell script in a new container of a service, which is gone afterwards."""
-        return self.compose("run", "--rm", "--no-deps", "-T", "--entrypoint", "sh", service, "-c", script)
+        return self.compose("run", "--rm", "--no-deps", "-T", service, "sh", "-c", script)
 
     def run(self, service: str, *command: str) -> str:
         """Runs a command in a service's container."""

@@ -8,12 +8,13 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from deploy.docker.runtime_lock import EXTRAS, runtime_lock
+from deploy.docker.runtime_lock import runtime_lock
 from oms_pipeline.settings import PROJECT_DIR
 
 PYPROJECT = (PROJECT_DIR / "pyproject.toml").read_text(encoding="utf-8")
 LOCK = (PROJECT_DIR / "requirements.lock").read_text(encoding="utf-8")
-RUNTIME = runtime_lock(PYPROJECT, LOCK)
+(EXTRAS,) = re.findall(r'^ARG EXTRAS="(.*)"$', (PROJECT_DIR / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+RUNTIME = runtime_lock(PYPROJECT, LOCK, EXTRAS.split())
 
 
 def entries(lock: str) -> dict[str, str]:
@@ -24,7 +25,10 @@ def entries(lock: str) -> dict[str, str]:
 def needed() -> set[str]:
     """What the installed packages themselves say that the project and its runtime extras need, here."""
     project = tomllib.loads(PYPROJECT)["project"]
-    asked = [*project["dependencies"], *(line for extra in EXTRAS for line in project["optional-dependencies"][extra])]
+    asked = [
+        *project["dependencies"],
+        *(line for extra in EXTRAS.split() for line in project["optional-dependencies"][extra]),
+    ]
     to_visit = [Requirement(line) for line in asked]
     seen: set[tuple[str, str]] = set()
     while to_visit:
