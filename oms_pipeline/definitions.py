@@ -27,9 +27,9 @@ DIGEST_WAITS: Final = dt.timedelta(seconds=5)
 
 
 def make_source(settings: Settings) -> PostgresSource:
-    """The OMS database; starts the sample OMS's server where that is the source."""
+    """The OMS database; starts the sample OMS's server where that is the source and has no other place."""
     return PostgresSource(
-        dsn=settings.source_url or sample.start(settings.sample_dir),
+        dsn=settings.source_url or sample.dsn(settings),
         schema=settings.source_schema,
         statement_timeout=settings.statement_timeout,
         overlap=settings.overlap,
@@ -101,6 +101,7 @@ def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] 
     on_time, on_time_sensor = on_time_checks(layers, settings, deadline)
     daily, rebuild = automation.jobs(settings, besides=dg.AssetSelection.checks(on_time))
     weekly = automation.weekly_full_check(project)
+    lives = [sample.sample_life(settings)] if settings.uses_sample else []
     return dg.Definitions(
         assets=dg.with_source_code_references(
             [
@@ -112,8 +113,8 @@ def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] 
             ]
         ),
         asset_checks=[on_time],
-        jobs=[daily, rebuild, weekly],
-        schedules=automation.schedules(settings, daily, weekly),
+        jobs=[daily, rebuild, weekly, *(job for job, _ in lives)],
+        schedules=[*automation.schedules(settings, daily, weekly), *(schedule for _, schedule in lives)],
         sensors=[on_time_sensor, alert_sensor(Watch(settings, load_severities(), deadline, business_of(settings)))],
         # One process per run: a process per step costs four times the work of a day.
         executor=dg.in_process_executor,

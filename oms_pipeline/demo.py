@@ -150,9 +150,8 @@ def create_tables(settings: Settings) -> None:
     Raises:
         SourceError: The server does not answer, or does not let this role create them.
     """
-    dsn = settings.source_url or sample.start(settings.sample_dir)
-    with PostgresSource(dsn, settings.source_schema, settings.statement_timeout, settings.overlap).connect():
-        pass  # a server that does not answer is told of as a run would tell of it
+    dsn = settings.source_url or sample.dsn(settings)
+    _expect_an_answer(dsn, settings)
     try:
         sample.create_schema(dsn, settings.source_schema)
     except dbapi.Error as error:
@@ -175,6 +174,7 @@ def open_sample(settings: Settings, first_day: dt.date, orders_per_day: int, see
         business = sample.open_business(
             dsn, settings.source_schema, first_day, orders_per_day, seed, settings.timezone.key
         )
+        settings.home.mkdir(parents=True, exist_ok=True)
         sample_opened_file(settings.home).write_text(f"{first_day}\n", encoding="utf-8")
     return business
 
@@ -211,4 +211,13 @@ def _simulate_until(dsn: str, end: dt.date, step: Callable[[Progress], None]) ->
 def _sample_dsn(settings: Settings) -> str:
     if settings.source_url is not None:
         raise SettingsError("OMS_SOURCE_URL names an OMS of your own; the sample does not touch it. Unset it first.")
-    return sample.start(settings.sample_dir)
+    dsn = sample.dsn(settings)
+    if settings.sample_url is not None:
+        _expect_an_answer(dsn, settings)
+    return dsn
+
+
+def _expect_an_answer(dsn: str, settings: Settings) -> None:
+    """Tells of a server that does not answer as a run would tell of it."""
+    with PostgresSource(dsn, settings.source_schema, settings.statement_timeout, settings.overlap).connect():
+        pass

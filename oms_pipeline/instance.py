@@ -1,33 +1,51 @@
-"""Dagster's own state: where it is kept, and a SQLite event log that is written in batches."""
+"""Dagster's own state: where it is kept, what becomes of a lost run, and a SQLite event log written in batches."""
 
 import fcntl
 import os
 import sqlite3
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final
 
-from dagster import DagsterInstance, EventLogEntry
+import sqlalchemy.event
+from dagster import DagsterInstance, DagsterRun, EventLogEntry
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, BATCH_WRITABLE_EVENTS
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.compute_log_manager import ComputeLogManager
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
-from dagster._serdes import ConfigurableClassData, serialize_value
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
+from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
 from oms_pipeline.errors import SettingsError
-from oms_pipeline.settings import PROJECT_DIR, Settings, get_settings, s3_encryption_options, s3_place
+from oms_pipeline.settings import (
+    PROJECT_DIR,
+    Settings,
+    describe_dsn,
+    get_settings,
+    s3_encryption_options,
+    s3_place,
+)
 
 EVENT_BATCH: Final = "1000"
 OPEN_DATABASES: Final = 4
 BUSY_SECONDS: Final = 60
+PATIENCE_SECONDS: Final = 20.0
+SILENCE_SECONDS: Final = 120.0
 
 
 def prepare_dagster_home(settings: Settings) -> None:
@@ -54,11 +72,13 @@ def prepare_dagster_home(settings: Settings) -> None:
             draft = config.with_suffix(".draft")
             draft.write_text(text, encoding="utf-8")
             draft.replace(config)
-        # Two processes that make Dagster's databases at once fail on each other's tables.
+        # Two processes that make or migrate Dagster's databases at once fail on each other's tables.
         made = home / ".made"
-        if not made.exists():
-            with DagsterInstance.get():
-                made.touch()
+        state = f"{version('dagster')} {describe_dsn(settings.dagster_database_url or '')}"
+        if not made.exists() or made.read_text(encoding="utf-8") != state:
+            with DagsterInstance.get() as instance:
+                instance.upgrade()
+            made.write_text(state, encoding="utf-8")
 
 
 class ComputeLogs(LocalComputeLogManager):
@@ -99,6 +119,122 @@ class ComputeLogs(LocalComputeLogManager):
         )
 
 
+class Storage(DagsterSqliteStorage):
+    """Runs, events, schedules: SQLite in Dagster's folder, or the database that `OMS_DAGSTER_DATABASE_URL` names."""
+
+    @classmethod
+    def from_config_value(  # type: ignore[override]  # Dagster itself is content with any storage
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> DagsterStorage[Any]:
+        """Makes the storage that the settings ask for.
+
+        Raises:
+            SettingsError: It belongs in PostgreSQL, and what that takes is not installed.
+        """
+        # Dagster reads this whenever it has events to store; unset, it never hands over more than one.
+        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", EVENT_BATCH)
+        url = get_settings().dagster_database_url
+        if url is None:
+            return cls.from_local(config_value["base_dir"], inst_data)
+        try:
+            from dagster_postgres import DagsterPostgresStorage
+        except ImportError as error:
+            raise SettingsError(
+                f"OMS_DAGSTER_DATABASE_URL is set, and {error.name} is not installed. "
+                "Install the project with its extra `postgres`, or unset it."
+            ) from error
+        storage = DagsterPostgresStorage(url, inst_data=inst_data)
+        parts: list[Any] = [storage.run_storage, storage.event_log_storage, storage.schedule_storage]
+        for part in parts:
+            sqlalchemy.event.listen(part._engine, "do_connect", _connect_patiently)
+        return storage
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(base_dir, inst_data)
+        self._event_log_storage = SqliteEventLog(str(Path(base_dir) / "history" / "runs"))
+
+
+def _connect_patiently(dialect: Any, _: Any, arguments: Any, parameters: Any) -> Any:
+    """Waits for a server that restarts; Dagster asks six times.
+
+    On its own it would give up after ten seconds, and with it the run, and the thread that looks after lost runs.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return dialect.connect(*arguments, **parameters)
+        except dialect.loaded_dbapi.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+class RunLauncher(DefaultRunLauncher):
+    """Dagster's launcher, which can also tell whether a run is still alive.
+
+    Runs are processes of the code server. One that dies on its own is reported by the server; one that dies with the
+    server would be shown as running for ever, and would keep its place in the queue.
+    """
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(inst_data)
+        self._silent_since: dict[str, float] = {}
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """That it can be asked."""
+        return True
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """Asks the code server; one that does not answer for two minutes has taken its runs with it.
+
+        A run in the process of `oms` itself has no server, and holds a lock instead.
+        """
+        client = self._get_grpc_client_for_termination(run.run_id)
+        if client is None:
+            if _is_abandoned(_run_lock(self._instance, run.run_id)):
+                return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "The process that ran it is gone.")
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        try:
+            answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id), timeout=10)
+        except DagsterUserCodeUnreachableError:
+            silent_since = self._silent_since.setdefault(run.run_id, time.monotonic())
+            if time.monotonic() - silent_since < SILENCE_SECONDS:
+                return CheckRunHealthResult(WorkerStatus.RUNNING)
+            return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "The code server that ran it does not answer.")
+        self._silent_since.pop(run.run_id, None)
+        if deserialize_value(answer, CanCancelExecutionResult).can_cancel:
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "The code server has restarted, and its process is gone.")
+
+
+@contextmanager
+def own_process(instance: DagsterInstance, run_id: str) -> Iterator[None]:
+    """Tells `RunLauncher` that a run lives in this process: the system lets go of the lock however the process ends."""
+    path = _run_lock(instance, run_id)
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink()
+
+
+def _run_lock(instance: DagsterInstance, run_id: str) -> Path:
+    return Path(instance.root_directory) / "running" / run_id
+
+
+def _is_abandoned(path: Path) -> bool:
+    try:
+        with path.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:  # no such file, or it is held
+        return False
+    path.unlink(missing_ok=True)
+    return True
+
+
 class SqliteEventLog(SqliteEventLogStorage):
     """Dagster's SQLite event log, with connections kept open and one transaction per batch of events.
 
@@ -111,15 +247,6 @@ class SqliteEventLog(SqliteEventLogStorage):
         self._open: OrderedDict[str, Connection] = OrderedDict()
         self._lock = RLock()  # a batch holds a run's database and the index at once
         super().__init__(*args, **kwargs)
-
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> "SqliteEventLog":
-        """Makes the storage that `dagster.yaml` asks for, where Dagster itself would put it."""
-        # Dagster reads this whenever it has events to store; unset, it never hands over more than one.
-        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", EVENT_BATCH)
-        return cls(base_dir=str(Path(config_value["base_dir"]) / "history" / "runs"), inst_data=inst_data)
 
     def store_event(self, event: EventLogEntry) -> None:
         """Stores one event, and has whoever watches the run look at it."""

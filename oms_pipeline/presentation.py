@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import dagster as dg
 import pyarrow as pa
+from tabulate import tabulate
 
 from oms_pipeline.contract import Table
 from oms_pipeline.errors import RowCountError
@@ -36,13 +37,11 @@ def preview(rows: pa.Table, hidden: Sequence[str] = ()) -> dg.MarkdownMetadataVa
         rows: The rows, few.
         hidden: Columns whose values are personal: shown as dots.
     """
-    # Without this a number column with a NULL in it would be shown as fractions.
-    frame = rows.to_pandas(integer_object_nulls=True).astype(object)
-    frame = frame.where(frame.notna(), "")
-    for column in hidden:
-        if column in frame:
-            frame[column] = HIDDEN
-    return dg.MetadataValue.md(frame.to_markdown(index=False, disable_numparse=True))
+    shown = [
+        [HIDDEN if column in hidden else "" if value is None else value for column, value in row.items()]
+        for row in rows.to_pylist()
+    ]
+    return dg.MetadataValue.md(tabulate(shown, rows.column_names, tablefmt="pipe", disable_numparse=True))
 
 
 def lineage_table(lineage: dg.TableColumnLineage) -> dg.MarkdownMetadataValue:

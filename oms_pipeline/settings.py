@@ -26,6 +26,7 @@ VARIABLES: Final[dict[str, str]] = {
     "OMS_PROFILE": "Where things live. `local`: a folder and a DuckDB file. `snowflake`: S3 and Snowflake.",
     "OMS_SOURCE_URL": "The OMS database, any PostgreSQL DSN. Unset: the sample OMS.",
     "OMS_SOURCE_SCHEMA": "The schema of the OMS tables.",
+    "OMS_SAMPLE_URL": "A PostgreSQL database for the sample OMS, by its superuser. Unset: an embedded PostgreSQL.",
     "OMS_RAW_URL": "The raw zone: a folder, a `file://` URL, or `s3://bucket/prefix`.",
     "OMS_S3_ENDPOINT": "Address of an S3-compatible server. Unset: AWS.",
     "OMS_S3_ENCRYPTION": "How S3 encrypts: `AES256`, `aws:kms` or `aws:kms:<key id>`. Unset: as the bucket does.",
@@ -36,6 +37,7 @@ VARIABLES: Final[dict[str, str]] = {
     "OMS_SOURCE_STATEMENT_TIMEOUT": "Limit for one statement on the source, and for older transactions to end.",
     "OMS_LOCK_TIMEOUT": "How long to wait for another run to let go of the warehouse.",
     "OMS_HOME": "Where everything without a place of its own lives: sample OMS, Dagster's storage, dbt's target.",
+    "OMS_DAGSTER_DATABASE_URL": "Dagster's database, `postgresql://`. Unset: SQLite in Dagster's folder.",
     "OMS_COMPUTE_LOGS_URL": "Where the output of runs is kept, `s3://bucket/prefix`. Unset: in Dagster's folder.",
     "OMS_SMTP_URL": "The mail server, `smtp://` (STARTTLS) or `smtps://`. Unset: mails become files in OMS_HOME/mail.",
     "OMS_MAIL_FROM": "The sender of mails.",
@@ -179,6 +181,7 @@ class Settings:
         profile: One of `PROFILES`.
         source_url: PostgreSQL DSN, or None for the sample OMS. Never shown: it may hold a password.
         source_schema: Schema of the OMS tables.
+        sample_url: PostgreSQL DSN of the sample OMS's database; None for the embedded server. Never shown.
         raw_url: The raw zone, an absolute folder or URL; `year=…` comes right below it.
         duckdb_path: Absolute path of the warehouse file.
         timezone: Time zone of the daily calendar.
@@ -189,6 +192,7 @@ class Settings:
         home: Folder for everything else.
         s3_endpoint: Address of an S3-compatible server; None for AWS.
         s3_encryption: `AES256`, `aws:kms` or `aws:kms:<key id>`; None for the bucket's own default.
+        dagster_database_url: `postgresql://` URL of Dagster's database; None for SQLite. Never shown.
         compute_logs_url: `s3://` URL for the output of runs; None for Dagster's folder.
         snowflake: Login of the `snowflake` profile; None in any other.
         smtp: The mail server; None to keep mails as files.
@@ -212,6 +216,8 @@ class Settings:
     home: Path
     s3_endpoint: str | None = None
     s3_encryption: str | None = None
+    sample_url: str | None = field(default=None, repr=False)
+    dagster_database_url: str | None = field(default=None, repr=False)
     compute_logs_url: str | None = None
     snowflake: SnowflakeLogin | None = None
     smtp: SmtpServer | None = None
@@ -253,10 +259,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     if profile not in PROFILES:
         raise SettingsError(f"OMS_PROFILE is '{profile}'. Set it to one of: {', '.join(PROFILES)}.")
     home = _path(values.get("OMS_HOME", ".oms"))
-    source_url = values.get("OMS_SOURCE_URL")
-    for name in ("OMS_SOURCE_URL", "OMS_PUBLISH_URL", "OMS_METABASE_DATABASE_URL"):
-        if name in values:
-            _check_dsn(name, values[name])
+    source_url = _dsn("OMS_SOURCE_URL", values)
     timezone = _timezone(values["OMS_TIMEZONE"])
     return Settings(
         profile=profile,
@@ -275,13 +278,15 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         home=home,
         s3_endpoint=_s3_endpoint(values.get("OMS_S3_ENDPOINT")),
         s3_encryption=_s3_encryption(values.get("OMS_S3_ENCRYPTION")),
+        sample_url=_dsn("OMS_SAMPLE_URL", values),
+        dagster_database_url=_dagster_database_url(values),
         compute_logs_url=_compute_logs_url(values.get("OMS_COMPUTE_LOGS_URL")),
         snowflake=_snowflake_login(values) if profile == "snowflake" else None,
         smtp=_smtp_server(values.get("OMS_SMTP_URL")),
         mail_from=_addresses("OMS_MAIL_FROM", values["OMS_MAIL_FROM"])[0],
         mail_to=_addresses("OMS_MAIL_TO", values.get("OMS_MAIL_TO", "")),
         web_url=_web_url("OMS_WEB_URL", values["OMS_WEB_URL"], "http://host:3000"),
-        publish_url=values.get("OMS_PUBLISH_URL") if profile == "local" else None,
+        publish_url=_dsn("OMS_PUBLISH_URL", values) if profile == "local" else None,
         metabase=_metabase(values, profile) if "OMS_METABASE_URL" in values else None,
     )
 
@@ -404,11 +409,11 @@ def _dashboards_login(values: Mapping[str, str]) -> SnowflakeLogin:
 
 
 def _published_as_metabase_reads_it(values: Mapping[str, str]) -> PostgresLogin:
-    if "OMS_PUBLISH_URL" not in values:
+    dsn = _dsn("OMS_METABASE_DATABASE_URL", values) or _dsn("OMS_PUBLISH_URL", values)
+    if dsn is None or "OMS_PUBLISH_URL" not in values:
         raise SettingsError(
             "OMS_PUBLISH_URL is not set, and OMS_METABASE_URL is. Set it to a PostgreSQL that Metabase can read."
         )
-    dsn = values.get("OMS_METABASE_DATABASE_URL", values["OMS_PUBLISH_URL"])
     parts = urlsplit(dsn)
     if "://" not in dsn or not parts.hostname or not parts.username or len(parts.path) < 2 or "," in parts.netloc:
         raise SettingsError(
@@ -495,15 +500,28 @@ def _s3_encryption(value: str | None) -> str | None:
     return value
 
 
-def _check_dsn(name: str, dsn: str) -> None:
-    """Refuses what PostgreSQL's own parser would refuse with an error that quotes the password."""
+def _dagster_database_url(values: Mapping[str, str]) -> str | None:
+    url = _dsn("OMS_DAGSTER_DATABASE_URL", values)
+    if url is None:
+        return None
+    _, separator, rest = url.partition("://")
+    if not separator:
+        raise SettingsError("OMS_DAGSTER_DATABASE_URL is no URL. Set it to postgresql://user@host:5432/database.")
+    return f"postgresql://{rest}"  # SQLAlchemy does not know the short form of the scheme
+
+
+def _dsn(name: str, values: Mapping[str, str]) -> str | None:
+    """A DSN, without what PostgreSQL's own parser would refuse with an error that quotes the password."""
+    dsn = values.get(name)
+    if dsn is None:
+        return None
     if not re.match(r"postgres(ql)?://", dsn):
         if "://" in dsn or not re.fullmatch(rf"(?:\s*{_KEYWORD_AND_VALUE})+\s*", dsn):
             raise SettingsError(
                 f"{name} is not a PostgreSQL DSN. Set it to postgresql://user@host:5432/database, "
                 "or host=… dbname=…, a value with spaces in single quotes."
             )
-        return
+        return dsn
     credentials, hosts, database = _dsn_parts(dsn)
     if "@" in credentials + database or re.search(r"%(?![0-9A-Fa-f]{2})|%00", dsn):
         raise SettingsError(
@@ -517,6 +535,7 @@ def _check_dsn(name: str, dsn: str) -> None:
                 f"{name} is not a PostgreSQL DSN: its port is not a number up to 65535. "
                 "Set it to postgresql://user@host:5432/database."
             )
+    return dsn
 
 
 def _dsn_parts(dsn: str) -> tuple[str, str, str]:

@@ -11,6 +11,7 @@ from dagster._core.execution.api import execute_run_iterator
 
 from oms_pipeline.automation.summary import LayerReport, RunSummary
 from oms_pipeline.calendar import Window
+from oms_pipeline.instance import own_process
 
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 PARTITION_TAG: Final = "dagster/partition"
@@ -68,8 +69,9 @@ def run_job(
             run_config={**_QUIET, "ops": {name: {"config": values} for name, values in (config or {}).items()}},
             tags={**definition.run_tags, **tags},
         )
-        # `execute_in_process` would keep every event of the run: of a year some 25,000, in 200 MB.
-        for event in execute_run_iterator(InMemoryJob(definition), run, instance):
-            summary.add(event)
+        with own_process(instance, run.run_id):
+            # `execute_in_process` would keep every event of the run: of a year some 25,000, in 200 MB.
+            for event in execute_run_iterator(InMemoryJob(definition), run, instance):
+                summary.add(event)
     seconds = (dt.datetime.now(dt.UTC) - started).total_seconds()
     return RunReport(window, run.run_id, summary.error, seconds, summary.layers)

@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from oms_pipeline.cli import alerts, dashboards, pipeline, sample, snowflake
+from oms_pipeline.cli import alerts, dashboards, pipeline, sample, services, snowflake
 
 GARBAGE_THRESHOLD: Final = 50_000
 
@@ -69,7 +69,8 @@ for command in (
     pipeline.rebuild,
     pipeline.status,
     pipeline.check,
-    pipeline.dev,
+    services.dev,
+    services.serve,
     dashboards.report,
     dashboards.group,
     snowflake.cost,

@@ -1,7 +1,6 @@
 """Commands that load days and tell how they are."""
 
 import datetime as dt
-import os
 import sys
 from typing import Any
 
@@ -11,7 +10,7 @@ from rich.table import Table
 from oms_pipeline.cli.output import DAY, console, escaped, one_line_errors, progress_bars
 from oms_pipeline.errors import OmsError
 from oms_pipeline.progress import listening
-from oms_pipeline.settings import PROJECT_DIR, get_settings
+from oms_pipeline.settings import get_settings
 
 
 @click.command()
@@ -113,23 +112,6 @@ def check() -> None:
         )
         failed |= finding.level is Level.FAILED
     sys.exit(1 if failed else 0)
-
-
-@click.command()
-@click.option("--port", default=3000, show_default=True, help="Port of the web UI.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address the web UI listens on.")
-@one_line_errors
-def dev(port: int, host: str) -> None:
-    """Start Dagster's web UI and daemon for this checkout."""
-    settings = get_settings()
-
-    from oms_pipeline.instance import prepare_dagster_home
-
-    prepare_dagster_home(settings)
-    os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    os.chdir(settings.home)  # not the checkout, whose dagster.yaml Dagster would warn that it is not its own
-    arguments = ["dagster", "dev", "-w", str(PROJECT_DIR / "workspace.yaml"), "-h", host, "-p", str(port)]
-    os.execv(sys.executable, [sys.executable, "-m", *arguments])  # noqa: S606 (no shell is what is wanted)
 
 
 def _run_range(first: dt.date, last: dt.date, reextract: bool) -> None:

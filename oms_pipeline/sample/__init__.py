@@ -6,6 +6,18 @@ simulate(dsn, days=60)  # goes on from where it stopped
 """
 
 from .business import Business, add_column, create_schema, fat_day, open_business, simulate, state
-from .server import start
+from .life import sample_life
+from .server import dsn, start
 
-__all__ = ["Business", "add_column", "create_schema", "fat_day", "open_business", "simulate", "start", "state"]
+__all__ = [
+    "Business",
+    "add_column",
+    "create_schema",
+    "dsn",
+    "fat_day",
+    "open_business",
+    "sample_life",
+    "simulate",
+    "start",
+    "state",
+]

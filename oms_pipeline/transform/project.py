@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from oms_pipeline.errors import TransformError
 from oms_pipeline.settings import PROJECT_DIR
 
 DBT_PROJECT_DIR: Final = PROJECT_DIR / "oms_dbt"
+# Where an image keeps the project as parsed when it was built, by profile.
+_BUILT_DIR: Final = DBT_PROJECT_DIR / "target"
 _PARSED_SUFFIXES: Final = {".sql", ".yml", ".csv", ".md"}
 
 
@@ -79,6 +82,11 @@ class DbtProjectFiles:
             state = self._files_state()
             stamp = self.target_dir / "parsed_from"
             if stamp.exists() and stamp.read_text() == state:
+                return
+            built = _BUILT_DIR / self.state_dir.name
+            if (built / stamp.name).exists() and (built / stamp.name).read_text() == state:
+                shutil.copytree(built, self.target_dir, ignore=lambda *_: [stamp.name], dirs_exist_ok=True)
+                stamp.write_text(state)
                 return
             from dbt.cli.main import dbtRunner
 

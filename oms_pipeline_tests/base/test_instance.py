@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +15,11 @@ import psutil
 import pytest
 from dagster._core.events import DagsterEvent, StepMaterializationData
 
+from oms_pipeline import instance as oms_instance
+from oms_pipeline.errors import SettingsError
 from oms_pipeline.instance import OPEN_DATABASES, SqliteEventLog, prepare_dagster_home
 from oms_pipeline.settings import PROJECT_DIR, read_settings
+from oms_pipeline_tests.source.real_oms import Oms
 
 DAYS = [f"2026-01-{day:02}" for day in range(1, 11)]
 PARTITIONS = dg.DailyPartitionsDefinition("2026-01-01", end_date="2026-01-11")
@@ -385,3 +389,73 @@ def test_whoever_watches_a_run_sees_each_event_while_the_writer_keeps_its_databa
             time.sleep(0.02)
     writer.dispose()
     reader.dispose()
+
+
+# PostgreSQL
+
+
+@pytest.fixture
+def on_postgres(
+    new_instance: Callable[..., dg.DagsterInstance],
+    new_database: Callable[[str], Oms],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> dg.DagsterInstance:
+    """The instance that the project's one dagster.yaml gives, where a database is named."""
+    url = new_database("template0").dsn
+    settings = read_settings({"OMS_DAGSTER_DATABASE_URL": f"{url}&application_name=s3cret"})
+    monkeypatch.setattr(oms_instance, "get_settings", lambda: settings)
+    return new_instance(tmp_path / "postgres")
+
+
+def test_with_a_database_named_the_same_file_keeps_everything_in_postgresql(
+    on_postgres: dg.DagsterInstance, tmp_path: Path, new_instance: Callable[..., dg.DagsterInstance]
+) -> None:
+    stories = []
+    for instance in (on_postgres, new_instance(tmp_path / "own", dagsters_own=True)):
+        with instance:
+            runs = [load(instance, "2026-01-01", "2026-01-05"), load(instance, "2026-01-06", "2026-01-09")]
+            stories.append(story(instance, runs))
+    assert type(on_postgres.event_log_storage).__name__ == "PostgresEventLogStorage"
+    for question, answer in stories[1].items():
+        assert stories[0][question] == answer, question
+    assert not list((tmp_path / "postgres").rglob("*.db"))
+
+
+def test_whoever_runs_a_run_is_told_of_the_instance_without_the_databases_password(
+    on_postgres: dg.DagsterInstance,
+) -> None:
+    with on_postgres:
+        assert "s3cret" not in dg.serialize_value(on_postgres.get_ref())
+
+
+def test_a_database_that_restarts_is_waited_for(
+    on_postgres: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with on_postgres:
+        engine: Any = on_postgres.run_storage._engine  # type: ignore[attr-defined]
+        connect, refused = engine.dialect.connect, []
+
+        def refuse_at_first(*arguments: Any, **parameters: Any) -> Any:
+            if len(refused) < 3:
+                refused.append(time.monotonic())
+                raise engine.dialect.loaded_dbapi.OperationalError("the server is starting up")
+            return connect(*arguments, **parameters)
+
+        monkeypatch.setattr(engine.dialect, "connect", refuse_at_first)
+        assert on_postgres.get_runs() == []
+        assert len(refused) == 3
+        refused.clear()
+        monkeypatch.setattr(oms_instance, "PATIENCE_SECONDS", 0.0)
+        with pytest.raises(engine.dialect.loaded_dbapi.OperationalError):
+            oms_instance._connect_patiently(engine.dialect, None, [], {})
+
+
+def test_a_database_without_its_driver_says_which_extra_is_missing(
+    new_instance: Callable[..., dg.DagsterInstance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = read_settings({"OMS_DAGSTER_DATABASE_URL": "postgresql://dagster@db/dagster"})
+    monkeypatch.setattr(oms_instance, "get_settings", lambda: settings)
+    monkeypatch.setitem(sys.modules, "dagster_postgres", None)
+    with pytest.raises(SettingsError, match="Install the project with its extra `postgres`, or unset it"):
+        new_instance(tmp_path)

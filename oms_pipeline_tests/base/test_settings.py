@@ -47,6 +47,9 @@ BAD_VALUES = [
     ("OMS_SOURCE_URL", "postgresql://reader:a@b@db/shop", "Write them as %40, %2F and %25"),
     ("OMS_SOURCE_URL", "postgresql://reader:a/b@db/shop", "Write them as %40, %2F and %25"),
     ("OMS_SOURCE_URL", "postgresql://reader:50%@db/shop", "Write them as %40, %2F and %25"),
+    ("OMS_SAMPLE_URL", "mysql://oms@db/oms", "Set it to postgresql://user@host:5432/database"),
+    ("OMS_DAGSTER_DATABASE_URL", "mysql://dagster@db/dagster", "Set it to postgresql://user@host:5432/database"),
+    ("OMS_DAGSTER_DATABASE_URL", "host=db dbname=dagster", "Set it to postgresql://user@host:5432/database"),
     ("OMS_RAW_URL", "ftp://files/raw", "Set it to a folder, such as /data/raw"),
     ("OMS_RAW_URL", "ftp://files/raw", "or to s3://bucket/prefix"),
     ("OMS_RAW_URL", "s3://", "Set it to s3://bucket/prefix"),
@@ -288,11 +291,16 @@ def test_a_dsn_is_shown_by_place_alone(dsn: str, shown: str) -> None:
     assert describe_dsn(dsn) == shown
 
 
-def test_settings_never_show_the_dsn() -> None:
-    settings = read_settings(OWN)
+def test_settings_never_show_a_dsn() -> None:
+    settings = read_settings({**OWN, "OMS_SAMPLE_URL": URL, "OMS_DAGSTER_DATABASE_URL": URL})
     assert "s3cret" not in repr(settings)
     assert "s3cret" not in str(settings)
-    assert settings.source_url == URL
+    assert (settings.source_url, settings.sample_url, settings.dagster_database_url) == (URL, URL, URL)
+
+
+def test_the_short_scheme_of_dagsters_database_is_written_out() -> None:
+    settings = read_settings({"OMS_DAGSTER_DATABASE_URL": "postgres://dagster@db/dagster"})
+    assert settings.dagster_database_url == "postgresql://dagster@db/dagster"
 
 
 @given(password=st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=6))

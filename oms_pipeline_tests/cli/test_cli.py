@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from oms_pipeline import sample
 from oms_pipeline.cli import main
 from oms_pipeline.contract import load_contract
-from oms_pipeline.settings import get_settings
+from oms_pipeline.settings import get_settings, read_settings
 from oms_pipeline_tests.source.real_oms import SCHEMA, Oms
 
 TODAY = dt.datetime.now(dt.UTC).date()
@@ -336,3 +336,28 @@ def test_a_bad_setting_is_told_by_the_command_itself_before_anything_is_made(hom
     assert done.stdout == ""
     assert done.stderr == "Error: OMS_PROFILE is 'production'. Set it to one of: local, snowflake.\n"
     assert not home.exists()
+
+
+def test_the_sample_lives_in_a_database_of_its_own_where_one_is_named(
+    new_database: Callable[[str], Oms], oms_command: Words, home: Path
+) -> None:
+    oms = new_database("template0")
+    variables = {"OMS_SAMPLE_URL": oms.dsn, "OMS_SOURCE_SCHEMA": SCHEMA}
+    first = TODAY - 3 * DAY
+    assert oms_command("sample", "init", "--start", str(first), "--orders-per-day", "5", **variables).exit_code == 0
+    assert oms_command("sample", "simulate", "--days", "1", **variables).exit_code == 0
+    assert oms.value("select next_day from oms_sample.clock") == first + DAY
+    assert not (home / "sample").exists()
+
+    # What the schedule does shortly after midnight.
+    settings = read_settings({"OMS_HOME": str(home), **variables})
+    job, schedule = sample.sample_life(settings)
+    assert job.execute_in_process().success
+    assert oms.value("select next_day from oms_sample.clock") == TODAY
+    assert oms.value("select count(distinct placed_at::date) from orders") == 3
+    assert (schedule.job_name, schedule.cron_schedule) == (job.name, "5 0 * * *")
+
+
+def test_a_sample_database_that_does_not_answer_is_one_line(oms_command: Words, home: Path) -> None:
+    result = oms_command("sample", "init", OMS_SAMPLE_URL=NOWHERE)
+    assert_one_line(result, home, "127.0.0.1:1/shop")

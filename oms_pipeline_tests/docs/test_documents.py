@@ -30,13 +30,23 @@ MODELS = sorted((PROJECT_DIR / "oms_dbt" / "models").rglob("*.sql"))
 # The window reaches dbt through these; the pipeline sets them, and nobody else needs to know them.
 FOR_DBT = {"OMS_OUTDATED", "OMS_PREPARE", "OMS_WINDOW_FROM", "OMS_WINDOW_TO"}
 WITHOUT_DEFAULT = {"OMS_SOURCE_URL", "OMS_START_DATE"}
-OPTIONAL = {"OMS_S3_ENDPOINT", "OMS_S3_ENCRYPTION", "OMS_COMPUTE_LOGS_URL", "OMS_SMTP_URL", "OMS_MAIL_TO"} | {
+OPTIONAL = {
+    "OMS_SAMPLE_URL",
+    "OMS_S3_ENDPOINT",
+    "OMS_S3_ENCRYPTION",
+    "OMS_DAGSTER_DATABASE_URL",
+    "OMS_COMPUTE_LOGS_URL",
+    "OMS_SMTP_URL",
+    "OMS_MAIL_TO",
+} | {
     name
     for name in VARIABLES
     if name.startswith(("SNOWFLAKE_", "OMS_METABASE_", "OMS_PUBLISH_")) and name not in DEFAULTS
 }
 # Variables that mean nothing without others.
 TOGETHER = {"OMS_METABASE_URL": ("OMS_METABASE_API_KEY", "OMS_PUBLISH_URL")}
+# Read by docker-compose.yml alone.
+OF_COMPOSE = {"OMS_IMAGE"}
 # Names of roles, warehouses and the like, which are spelled as variables are.
 IN_SNOWFLAKE = {
     "OMS_OWNER",
@@ -194,7 +204,7 @@ def test_no_module_but_settings_reads_the_projects_variables() -> None:
 
 
 def test_no_variable_is_named_that_does_not_exist() -> None:
-    known = {*VARIABLES, *FOR_DBT, *IN_SNOWFLAKE}
+    known = {*VARIABLES, *FOR_DBT, *IN_SNOWFLAKE, *OF_COMPOSE}
     code = [path for name in ("oms_pipeline", "oms_dbt") for path in (PROJECT_DIR / name).rglob("*")]
     for path in [*PAGES, PROJECT_DIR / ".env.example", *code]:
         if path.suffix in {".md", ".example", ".py", ".sql", ".yml", ".yaml"}:
