@@ -43,13 +43,12 @@ lint: $(READY)     ## style, types, SQL, which room imports which, and what is d
 	@$(BIN)/lint-imports
 	@$(BIN)/sqlfluff lint --processes 2 oms_dbt
 	@$(BIN)/cfn-lint deploy/aws/*.yml
-	@$(BIN)/shellcheck .ci/run deploy/aws/oms-host
+	@$(BIN)/shellcheck .ci/run deploy/aws/oms-host deploy/docker/*.sh
 	@$(BIN)/zizmor --offline --quiet --persona auditor .github
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
-	@$(BIN)/shellcheck deploy/docker/*.sh
 
 bench: $(READY)    ## speed, side by side with the limit and with other tools
 	@$(BIN)/python -m oms_pipeline_tests.bench
