@@ -107,6 +107,11 @@ class DuckDBWarehouse:
         def query(sql: str) -> pa.Table:
             try:
                 return connection.sql(sql).to_arrow_table()
+            except (duckdb.CatalogException, duckdb.BinderException) as error:
+                raise WarehouseError(
+                    f"DuckDB says: {str(error).splitlines()[0].rstrip('.')}. Load a day: oms run --day D. "
+                    "If the marts are older than this version of the project, build them anew first: oms rebuild"
+                ) from error
             except duckdb.Error as error:
                 raise WarehouseError(f"DuckDB says: {str(error).splitlines()[0]}") from error
 
