@@ -23,8 +23,8 @@ from oms_pipeline.transform.stored import STORED_COLUMNS, outdated, refuse_outda
 from oms_pipeline.transform.translator import LayerTranslator
 from oms_pipeline.warehouse import Purpose, RelationFacts, Shown, Warehouse
 
-# Unit tests need no data, and what looks at all of history belongs to the weekly check.
-NOT_DAILY: Final = "tag:weekly test_type:unit"
+# Unit tests need no data, what looks at all of history belongs to the weekly check, and exposures are nothing to build.
+NOT_DAILY: Final = "tag:weekly test_type:unit resource_type:exposure"
 
 
 class TransformConfig(dg.Config):

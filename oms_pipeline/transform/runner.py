@@ -77,8 +77,7 @@ def run_dbt(
             compiled=getattr(result.node, "compiled_code", None) or "",
         )
         for result in _invoke(project, command, variables, on_finished)
-        # An exposure is lineage alone; `build` tells of it nevertheless.
-        if result.node.resource_type not in ("operation", "exposure")
+        if result.node.resource_type != "operation"
     ]
 
 
