@@ -277,7 +277,10 @@ def test_the_sample_lives_up_to_yesterday_and_not_a_day_longer(sample_home: Path
 
 def test_a_report_before_the_first_day_says_what_to_do(oms_command: Words, home: Path) -> None:
     result = oms_command("report", OMS_START_DATE="2026-01-01", OMS_SOURCE_URL=NOWHERE)
-    assert_one_line(result, home, f"There is no warehouse {home / 'oms.duckdb'} yet. Load a day first: oms run --day D")
+    expected = f"Error: There is no warehouse {home / 'oms.duckdb'} yet. Load a day first: oms run --day D\n"
+    assert (result.exit_code, result.stderr) == (1, expected)
+    assert not (home / "oms.duckdb").exists()
+    assert not (home / "report.html").exists()
 
 
 def test_an_empty_home_has_no_day_and_every_day_is_missing(home: Path, dbt_dir: Path) -> None:
