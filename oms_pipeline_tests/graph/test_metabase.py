@@ -3,17 +3,21 @@
 import datetime as dt
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
 from oms_pipeline import sample
+from oms_pipeline.cli import main
 from oms_pipeline.dashboards import Card, load_dashboards
 from oms_pipeline.dashboards.metabase import definition
 from oms_pipeline.dashboards.metabase.wanted import Kind, Wanted, wanted
+from oms_pipeline.definitions import build_definitions
+from oms_pipeline.settings import Settings
 from oms_pipeline.warehouse import Purpose
 from oms_pipeline_tests.dashboards.conftest import ADMINISTRATOR, a_role
 from oms_pipeline_tests.dashboards.metabase_server import Catalog, Json, Metabase, running
@@ -216,6 +220,49 @@ def test_a_metabase_that_is_away_fails_its_asset_and_nothing_else(pipeline: With
     next_day = pipeline.simulate()
     assert pipeline.run(pipeline.window(next_day)).error is None
     assert pipeline.metadata("dashboards", "metabase")["changed"] == 0
+
+
+# The command and the graph
+
+
+def test_the_command_says_what_it_did_and_where_to_look(
+    pipeline: WithMetabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oms_pipeline.cli.dashboards.get_settings", lambda: pipeline.settings)
+    card = next(each for each in pipeline.metabase.all("card") if each["name"] == "Net sales")
+    card["display"] = "table"
+    left = CliRunner().invoke(main, ["dashboards", "sync"])
+    assert left.exit_code == 0
+    assert "! leave card Net sales: edited in Metabase (display); --force undoes that" in left.output
+    assert f"sales: {pipeline.metabase.url}/dashboard/" in left.output
+    planned = CliRunner().invoke(main, ["dashboards", "sync", "--force", "--dry-run"])
+    assert "· restore card Net sales: edited in Metabase (display)" in planned.output
+    assert card["display"] == "table"
+    done = CliRunner().invoke(main, ["dashboards", "sync", "--force"])
+    assert "✓ restore card Net sales: edited in Metabase (display)" in done.output
+    assert "Metabase is as the definition says." in CliRunner().invoke(main, ["dashboards", "sync"]).output
+
+
+def test_without_its_address_there_is_no_metabase_in_the_graph_and_the_command_says_what_to_set(
+    pipeline: WithMetabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dashboards(settings: Settings) -> dict[str, set[str]]:
+        specs = build_definitions(settings).resolve_all_asset_specs()
+        return {
+            spec.key.path[1]: {"/".join(dep.asset_key.path) for dep in spec.deps}
+            for spec in specs
+            if spec.key.path[0] == "dashboards"
+        }
+
+    with_metabase = dashboards(pipeline.settings)
+    assert with_metabase["metabase"] >= {"dashboards/sales", "dashboards/published_marts"}
+    assert with_metabase["published_marts"] >= {"marts/daily_sales", "ops/pipeline_runs"}
+    none = replace(pipeline.settings, metabase=None, publish_url=None)
+    assert set(with_metabase) - set(dashboards(none)) == {"metabase", "published_marts"}
+    monkeypatch.setattr("oms_pipeline.cli.dashboards.get_settings", lambda: none)
+    said = CliRunner().invoke(main, ["dashboards", "sync"])
+    assert said.exit_code == 1
+    assert "OMS_METABASE_URL is not set" in said.output + said.stderr
 
 
 # Snowflake

@@ -176,10 +176,7 @@ class Client:
                 )
             except requests.RequestException as error:
                 reason = _reason(error)
-                arrived = not isinstance(error, requests.ConnectTimeout | requests.exceptions.ConnectionError) or (
-                    "NewConnectionError" not in repr(error) and not isinstance(error, requests.ConnectTimeout)
-                )
-                if method == "POST" and arrived:
+                if method == "POST" and _may_have_arrived(error):
                     raise self._away(f"{method} {path}: {reason}") from None
             else:
                 if response.status_code == 401 and may_log_in and "X-Metabase-Session" in self._http.headers:
@@ -233,6 +230,11 @@ def connected(server: MetabaseServer, patience: Patience) -> Iterator[Client]:
         yield client
     finally:
         client.close()
+
+
+def _may_have_arrived(error: requests.RequestException) -> bool:
+    """Whether Metabase may have got the request: it has not where there was no connection."""
+    return not isinstance(error, requests.ConnectTimeout) and "NewConnectionError" not in repr(error)
 
 
 def _reason(error: requests.RequestException) -> str:

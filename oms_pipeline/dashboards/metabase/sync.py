@@ -167,7 +167,8 @@ class _Sync:
         if number is None:
             return
         if wait:
-            if not database.logs_in(self.client, number):
+            if self._connection_is_ours() and not database.logs_in(self.client, number):
+                # A password or key that is another than before cannot be told from what Metabase shows.
                 self.client.put(f"/api/database/{number}", {"details": self._details()})
             self.tables = database.wait_for(self.client, number, self._needed_columns())
         else:
@@ -179,6 +180,10 @@ class _Sync:
                 _, mark = marks.read(raw.get("description"))
                 key = f"table/{table.name}"
                 self.found[key] = Found(Kind.TABLE, int(raw["id"]), mark, seen.table(raw, table))
+
+    def _connection_is_ours(self) -> bool:
+        found = self.found.get(DATABASE)
+        return found is None or found.state == self._of[DATABASE].state
 
     def _needed_columns(self) -> list[str]:
         described = [
