@@ -43,7 +43,9 @@ def test_a_job_on_kubernetes_has_only_the_rights_it_needs(instance: dg.DagsterIn
     with instance:
         from dagster_k8s.container_context import K8sContainerContext
 
-        context = K8sContainerContext.create_for_run(dg.DagsterRun("daily_oms"), instance.run_launcher, include_run_tags=False)
+        context = K8sContainerContext.create_for_run(
+            dg.DagsterRun("daily_oms"), instance.run_launcher, include_run_tags=False
+        )
         security = context.run_k8s_config.container_config["security_context"]
         assert security["read_only_root_filesystem"] and security["run_as_non_root"]
         assert security["capabilities"] == {"drop": ["ALL"]}
