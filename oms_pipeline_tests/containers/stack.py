@@ -59,12 +59,13 @@ class Stack:
         self.url = f"http://{address}"
         self._settings = {"OMS_IMAGE": self.image, "WEB_ADDRESS": address, **settings}
         self._services: dict[str, Any] = {}
+        self._started: set[str] = set()
         self._files = ["-f", "docker-compose.yml", "-f", "podman.yml"]
 
     def build(self) -> None:
         """Builds the image, and takes the compose file out of it, as a host does that has nothing else."""
         base = ["--build-arg", f"PYTHON_IMAGE={BASE}"] if BASE else []
-        run("podman", "build", "--tag", self.image, *base, *BUILD, str(PROJECT_DIR))
+        run("podman", "build", "--format", "docker", "--tag", self.image, *base, *BUILD, str(PROJECT_DIR))
         container = run("podman", "create", self.image).strip()
         workdir = run("podman", "inspect", "--format", "{{.Config.WorkingDir}}", self.image).strip()
         for name in ("docker-compose.yml", "deploy"):
@@ -84,18 +85,17 @@ class Stack:
 
     def up(self, *only: str) -> None:
         """Starts services, or some of them, each once what it depends on is healthy or done."""
-        started: list[str] = []
         wanted = set(only or self._services)
-        while wanted - set(started):
+        while wanted - self._started:
             ready = [
                 name
                 for name, service in self._services.items()
-                if name in wanted - set(started) and set(service.get("depends_on", {})) <= set(started)
+                if name in wanted - self._started and set(service.get("depends_on", {})) <= self._started
             ]
             for name in ready:
                 self.compose("up", "--detach", "--no-deps", "--no-build", name)
                 self.wait_for(name)
-                started.append(name)
+                self._started.add(name)
 
     def down(self) -> None:
         """Stops everything, and forgets its data and its image."""
