@@ -228,9 +228,9 @@ class SnowflakeSession:
                 yield
         except BaseException:
             with suppress(WarehouseError):  # without a connection there is nothing to roll back, and the cause to tell
-                self._run("rollback", "transform")
+                self._run("rollback", self._purpose.task)
             raise
-        self._run("commit", "transform")
+        self._run("commit", self._purpose.task)
 
     def facts(self, relations: Mapping[str, Shown]) -> dict[str, RelationFacts]:
         """Row counts (of tables; counting a view would run it) and the first rows, as text, in one query.

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from sqlfluff.core import FluffConfig, Linter
 
 from oms_pipeline.dashboards import FILTERS, Card, Chart, load_dashboards
 from oms_pipeline.dashboards.columns import check_columns, known_columns
@@ -154,3 +155,15 @@ def test_the_dashboards_of_the_project_are_sound_and_complete() -> None:
     ]  # fmt: skip
     assert {each.name for dashboard in dashboards for each in dashboard.filters} == set(FILTERS)
     assert {card.chart for dashboard in dashboards for card in dashboard.cards} == set(Chart)
+
+
+@pytest.mark.parametrize("dialect", ["snowflake", "postgres"])
+def test_every_data_set_is_sql_that_the_others_know_too(dialect: str) -> None:
+    linter = Linter(config=FluffConfig(overrides={"dialect": dialect}))
+    for dashboard in load_dashboards():
+        for card in {card.dataset.name: card for card in dashboard.cards}.values():
+            sql = card.sql(lambda _, column: f"and {column} is not null")
+            parsed = linter.parse_string(f"{sql};\n")
+            assert parsed.violations == [], (dashboard.name, card.name)
+            assert parsed.tree is not None
+            assert not [*parsed.tree.recursive_crawl("unparsable")], (dashboard.name, card.name)
