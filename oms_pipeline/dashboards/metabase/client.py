@@ -30,6 +30,7 @@ class Patience:
         answer: Limit for an answer; a card's query counts.
         outage: Limit for a Metabase that is starting, or gone for a moment.
         sync: Limit for Metabase to find the tables of a database.
+        whole: Limit for a whole sync, after which another may take its turn.
         poll: The first pause between two attempts; it doubles up to ten times itself.
     """
 
@@ -37,6 +38,7 @@ class Patience:
     answer: dt.timedelta = dt.timedelta(seconds=60)
     outage: dt.timedelta = dt.timedelta(minutes=3)
     sync: dt.timedelta = dt.timedelta(minutes=10)
+    whole: dt.timedelta = dt.timedelta(minutes=15)
     poll: dt.timedelta = dt.timedelta(seconds=0.5)
 
     def pauses(self, limit: dt.timedelta) -> Iterator[float]:

@@ -1,6 +1,5 @@
 """Makes Metabase what the definition says: finds what is there, plans, and takes the steps. Runs no query."""
 
-import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,7 +14,6 @@ from oms_pipeline.dashboards.metabase.seen import Found, Ids
 from oms_pipeline.dashboards.metabase.wanted import DATABASE, FILTER_FIELDS, Kind, Table, Wanted, wanted
 from oms_pipeline.settings import MetabaseServer
 
-LONGEST: Final = dt.timedelta(minutes=15)
 _PATHS: Final = {
     Kind.DATABASE: "/api/database",
     Kind.TABLE: "/api/table",
@@ -91,7 +89,7 @@ def sync(
         client.require_administrator()
         if dry_run:
             return _Sync(client, definition, force).run(None)
-        with lease(client, LONGEST) as still_held:
+        with lease(client, client.patience.whole) as still_held:
             return _Sync(client, definition, force).run(still_held)
 
 
