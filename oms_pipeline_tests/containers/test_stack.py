@@ -90,7 +90,7 @@ def wait_for_success(stack: Stack, day: dt.date) -> None:
 def orders(stack: Stack) -> tuple[dict[str, int], dict[str, int]]:
     """Day → orders: in the OMS, and in the marts. Drafts and test orders are no orders."""
     in_oms = stack.run(
-        "sample-oms", "psql", "-U", "oms", "-Atc",
+        "sample-oms", "psql", "--host=/var/run/postgresql", "-U", "oms", "-Atc",
         "select placed_at::date, count(*) from orders where placed_at is not null and not is_test group by 1",
     )  # fmt: skip
     ask = (
