@@ -20,7 +20,7 @@ from oms_pipeline.alerts.problems import Failure, Kind, Lateness, RunEnded, days
 from oms_pipeline.presentation import LAST_LATE_DAY, NEW_COLUMNS, ON_TIME, step_error
 
 BATCH: Final = 250
-READ_SECONDS: Final = 15.0
+READ_SECONDS: Final = 20.0
 # A run's event is recorded before the tag that says whether it will be retried, and on a server database events can
 # become visible out of order: the newest seconds are left for the next tick.
 SETTLE_SECONDS: Final = 5.0
