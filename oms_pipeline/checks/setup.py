@@ -49,7 +49,7 @@ def check_setup(
     warehouse: "Warehouse",
     project: "DbtProjectFiles",
 ) -> Iterator[Finding]:
-    """Looks at settings, source, raw zone, warehouse, dbt and mail, in this order.
+    """Looks at settings, source, raw zone, warehouse, dbt, mail and where dashboards are, in this order.
 
     Args:
         settings: The environment.
@@ -73,6 +73,7 @@ def check_setup(
     yield _attempt("warehouse", warehouse.check)
     yield _attempt("dbt", lambda: project.manifest and "the project parses")
     yield _attempt("mail", lambda: alerts.check(settings))
+    yield from _dashboards(settings)
 
 
 def _source(
@@ -125,6 +126,15 @@ def _raw_zone(settings: Settings, zone: RawZone) -> Iterator[Finding]:
     if finding.level is Level.OK and (safety := zone.store.safety()) is not None:
         is_safe, text = safety
         yield Finding("raw zone versions", Level.OK if is_safe else Level.WARNING, text)
+
+
+def _dashboards(settings: Settings) -> Iterator[Finding]:
+    from oms_pipeline.dashboards import metabase  # takes half a second to import, and most have none
+
+    if settings.publish_url is not None:
+        yield _attempt("publication", metabase.publication(settings, settings.publish_url).check)
+    if (server := settings.metabase) is not None:
+        yield _attempt("metabase", lambda: metabase.check(server))
 
 
 def _attempt(part: str, action: Callable[[], object]) -> Finding:

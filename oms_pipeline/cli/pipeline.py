@@ -90,7 +90,7 @@ def status() -> None:
 @click.command()
 @one_line_errors
 def check() -> None:
-    """Check settings, source, raw zone, warehouse, dbt and mail: one line each, with the remedy."""
+    """Check settings, source, raw zone, warehouse, dbt, mail and Metabase: one line each, with the remedy."""
     settings = get_settings()
 
     from oms_pipeline.checks import Level, check_setup

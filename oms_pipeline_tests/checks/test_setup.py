@@ -16,7 +16,7 @@ from oms_pipeline.checks import Level, check_setup
 from oms_pipeline.checks.setup import Finding
 from oms_pipeline.contract import load_contract
 from oms_pipeline.raw import FolderStore, RawZone
-from oms_pipeline.settings import Settings, read_settings
+from oms_pipeline.settings import MetabaseServer, PostgresLogin, Settings, read_settings
 from oms_pipeline.source import PostgresSource
 from oms_pipeline.transform import DbtProjectFiles
 from oms_pipeline.warehouse import DuckDBWarehouse
@@ -98,6 +98,15 @@ def test_everything_is_fine_for_a_role_that_may_only_read(read_only: Oms, check:
     assert about("source columns", findings).text == f"{len(load_contract())} tables match the contract"
     assert about("source role", findings).text == "may only read"
     assert about("raw zone", findings).text == f"{tmp_path / 'raw'} is writable"
+
+
+def test_where_the_dashboards_are_is_looked_at_where_they_are_anywhere(read_only: Oms, check: Check) -> None:
+    nobody = MetabaseServer("http://127.0.0.1:9", PostgresLogin("db", 5432, "marts", "reader", "s3cret"), "mb_s3cret")
+    findings = check(read_only, up_to="metabase", publish_url=read_only.dsn, metabase=nobody)
+    assert "may not create schemas" in about("publication", findings).text
+    assert "http://127.0.0.1:9" in about("metabase", findings).text
+    assert {about(part, findings).level for part in ("publication", "metabase")} == {Level.FAILED}
+    assert "s3cret" not in str(findings)
 
 
 def test_looking_leaves_nothing_behind_in_the_raw_zone(read_only: Oms, check: Check, tmp_path: Path) -> None:

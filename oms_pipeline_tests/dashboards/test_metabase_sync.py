@@ -15,7 +15,7 @@ import pytest
 from oms_pipeline.dashboards import Dashboard
 from oms_pipeline.dashboards.metabase import lease, marks
 from oms_pipeline.dashboards.metabase.client import Client, connected
-from oms_pipeline.dashboards.metabase.sync import Definition
+from oms_pipeline.dashboards.metabase.sync import Definition, check
 from oms_pipeline.errors import MetabaseError
 from oms_pipeline.settings import MetabaseServer
 from oms_pipeline_tests.dashboards.conftest import ADMINISTRATOR, LOGIN, QUICK, SNOWFLAKE, VALUES, World, keeps
@@ -566,6 +566,21 @@ def test_a_database_that_metabase_cannot_log_in_to_is_told(fresh: World) -> None
     with pytest.raises(MetabaseError, match="password authentication failed") as error:
         fresh.sync(server=fresh.login(reads=login))
     assert "\n" not in str(error.value)
+
+
+# Looking only
+
+
+def test_a_look_says_whether_a_sync_could_log_in_and_changes_nothing(fresh: World, synced: Metabase) -> None:
+    assert check(fresh.server, QUICK) == f"{fresh.metabase.url} answers, and is not set up yet: the first run does that"
+    assert fresh.metabase.users == {}
+    fresh.metabase.become(synced)
+    before = fresh.snapshot()
+    assert check(fresh.server, QUICK) == f"{fresh.metabase.url} answers, to an administrator"
+    with pytest.raises(MetabaseError):
+        check(fresh.login(password="wrong"), QUICK)  # noqa: S106
+    assert fresh.snapshot() == before
+    assert fresh.metabase.sessions == set()
 
 
 # Two at once

@@ -3,7 +3,7 @@
 from oms_pipeline.dashboards.metabase.assets import definition, metabase_assets, publication
 from oms_pipeline.dashboards.metabase.client import Patience
 from oms_pipeline.dashboards.metabase.plan import Action, Step
-from oms_pipeline.dashboards.metabase.sync import Definition, Outcome, sync
+from oms_pipeline.dashboards.metabase.sync import Definition, Outcome, check, sync
 
 __all__ = [
     "Action",
@@ -11,6 +11,7 @@ __all__ = [
     "Outcome",
     "Patience",
     "Step",
+    "check",
     "definition",
     "metabase_assets",
     "publication",

@@ -1,5 +1,6 @@
 """Makes Metabase what the definition says: finds what is there, plans, and takes the steps. Runs no query."""
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -91,6 +92,27 @@ def sync(
             return _Sync(client, definition, force).run(None)
         with lease(client, client.patience.whole) as still_held:
             return _Sync(client, definition, force).run(still_held)
+
+
+def check(server: MetabaseServer, patience: Patience | None = None) -> str:
+    """Logs in as a sync does, and changes nothing.
+
+    Args:
+        server: The Metabase.
+        patience: How long to wait; by default not until a Metabase has started.
+
+    Returns:
+        What answered.
+
+    Raises:
+        MetabaseError: It does not answer, or a sync could not log in.
+    """
+    with connected(server, patience or Patience(outage=dt.timedelta(seconds=5))) as client:
+        if not client.is_set_up() and server.user is not None:
+            return f"{server.url} answers, and is not set up yet: the first run does that"
+        client.log_in()
+        client.require_administrator()
+    return f"{server.url} answers, to an administrator"
 
 
 class _Sync:
