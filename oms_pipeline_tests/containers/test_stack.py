@@ -73,7 +73,7 @@ def runs(stack: Stack, day: dt.date) -> list[dict[str, Any]]:
 
 
 def wait_for_work(stack: Stack, day: dt.date) -> None:
-    """Waits until the day's run is in the middle: it has begun, and has landed its first table."""
+    """Waits until the day's run has begun."""
 
     def is_at_work() -> bool:
         (run,) = runs(stack, day)
@@ -107,8 +107,9 @@ def orders(stack: Stack) -> tuple[dict[str, int], dict[str, int]]:
 def test_from_nothing_to_a_loaded_day_through_the_published_port(stack: Stack) -> None:
     launch(stack, FIRST)
     wait_for_success(stack, FIRST)
-    in_oms, in_marts = orders(stack)
-    assert in_marts[str(FIRST)] == in_oms[str(FIRST)] > 0
+    # The others have changed since, and come with the day of their last change.
+    _, in_marts = orders(stack)
+    assert in_marts[str(FIRST)] > 0
 
 
 @pytest.mark.parametrize(
@@ -134,9 +135,14 @@ def test_a_part_that_is_killed_in_a_run_comes_back_and_the_day_is_loaded(
     found = runs(stack, day)
     assert [run["status"] for run in found] == ["SUCCESS", *["FAILURE"] * (len(found) - 1)]
     assert runs_needed in (None, len(found))
+
+
+def test_after_all_that_was_killed_every_order_of_the_oms_is_in_the_marts(stack: Stack) -> None:
+    assert [runs(stack, day)[0]["status"] for day in (FIRST, AFTER_DAEMON, AFTER_CODE, AFTER_POSTGRES)] == [
+        "SUCCESS"
+    ] * 4
     in_oms, in_marts = orders(stack)
-    loaded = {str(FIRST + dt.timedelta(days=n)) for n in range((day - FIRST).days + 1)}
-    assert {day: in_marts.get(day) for day in loaded} == {day: in_oms[day] for day in loaded}
+    assert in_marts == in_oms
 
 
 def test_nobody_outside_reaches_a_database_and_no_container_may_more_than_it_must(stack: Stack) -> None:
