@@ -24,6 +24,7 @@ from oms_pipeline.instance import prepare_dagster_home
 from oms_pipeline.raw import RawZone, land_window
 from oms_pipeline.settings import PROJECT_DIR, Settings, read_settings
 from oms_pipeline.transform import DbtProjectFiles, run_dbt
+from oms_pipeline.transform.assets import NOT_DAILY
 from oms_pipeline.warehouse import Purpose, Warehouse
 from oms_pipeline_tests.oracle import GRAIN, differences, expected
 from oms_pipeline_tests.source.real_oms import SCHEMA, Oms, run
@@ -201,7 +202,7 @@ class Pipeline:
         Raises:
             Interrupted: As asked, when dbt is done and nothing is committed.
         """
-        command = ["build", "--exclude", "tag:weekly", "test_type:unit", *(["--full-refresh"] if full_refresh else [])]
+        command = ["build", "--exclude", *NOT_DAILY.split(), *(["--full-refresh"] if full_refresh else [])]
         days = {"OMS_WINDOW_FROM": window.first.isoformat(), "OMS_WINDOW_TO": window.end.isoformat()}
         with self.warehouse.open(Purpose("test")) as session, session.transaction():
             results = run_dbt(self.project, command, {**self.warehouse.dbt_environment(), **days})
