@@ -2159,26 +2159,40 @@ activity as (
     where is_refunded
 ),
 
-final as (
+dated as (
     select
         customers.cohort_month,
         days.activity_month,
+        activity.active_customer_id,
         activity.currency,
-        count(distinct activity.active_customer_id) as active_customers,
-        cast(coalesce(sum(activity.net_sales), 0) as decimal(18, 2)) as net_sales
+        activity.net_sales,
+        min(case when activity.active_customer_id is not null then activity.currency end) over (
+            partition by activity.customer_id, days.activity_month
+        ) as first_currency
     from activity
     inner join days on activity.business_day = days.date_day
     inner join customers on activity.customer_id = customers.customer_id
-    group by customers.cohort_month, days.activity_month, activity.currency
+),
+
+final as (
+    select
+        cohort_month,
+        activity_month,
+        currency,
+        count(distinct active_customer_id) as active_customers,
+        count(distinct case when currency = first_currency then active_customer_id end) as retained_customers,
+        cast(coalesce(sum(net_sales), 0) as decimal(18, 2)) as net_sales
+    from dated
+    group by cohort_month, activity_month, currency
 )
 
 select * from final
 )
 
-        select cohort_month, activity_month, currency, active_customers, net_sales, false as is_gone
+        select cohort_month, activity_month, currency, active_customers, retained_customers, net_sales, false as is_gone
         from made
         union all
-        select cohort_month, activity_month, currency, active_customers, net_sales, true as is_gone
+        select cohort_month, activity_month, currency, active_customers, retained_customers, net_sales, true as is_gone
         from OMS.intermediate.int_cohort_activity as stored
         where stored.activity_month in (select activity_month from OMS.intermediate.int_cohort_months__affected)
             and not exists (select 1 from made where stored.cohort_month = made.cohort_month and stored.activity_month = made.activity_month and stored.currency = made.currency)
@@ -2186,13 +2200,13 @@ select * from final
     on stored.cohort_month = made.cohort_month and stored.activity_month = made.activity_month and stored.currency = made.currency
     when matched and made.is_gone then delete
     when matched then update set
-        cohort_month = made.cohort_month, activity_month = made.activity_month, currency = made.currency, active_customers = made.active_customers, net_sales = made.net_sales
-    when not matched then insert (cohort_month, activity_month, currency, active_customers, net_sales)
-    values (made.cohort_month, made.activity_month, made.currency, made.active_customers, made.net_sales);
+        cohort_month = made.cohort_month, activity_month = made.activity_month, currency = made.currency, active_customers = made.active_customers, retained_customers = made.retained_customers, net_sales = made.net_sales
+    when not matched then insert (cohort_month, activity_month, currency, active_customers, retained_customers, net_sales)
+    values (made.cohort_month, made.activity_month, made.currency, made.active_customers, made.retained_customers, made.net_sales);
 
 -- marts/customer_cohorts
-insert overwrite into OMS.marts.customer_cohorts (cohort_month, months_since_first, currency, cohort_customers, active_customers, retention, net_sales, cumulative_net_sales, ltv)
-select cohort_month, months_since_first, currency, cohort_customers, active_customers, retention, net_sales, cumulative_net_sales, ltv
+insert overwrite into OMS.marts.customer_cohorts (cohort_month, months_since_first, currency, cohort_customers, active_customers, retained_customers, retention, net_sales, cumulative_net_sales, ltv)
+select cohort_month, months_since_first, currency, cohort_customers, active_customers, retained_customers, retention, net_sales, cumulative_net_sales, ltv
 from (
 
 with activity as (
@@ -2228,6 +2242,7 @@ final as (
         currency,
         cast(cohort_customers as bigint) as cohort_customers,
         cast(active_customers as bigint) as active_customers,
+        cast(retained_customers as bigint) as retained_customers,
         case when cast(cohort_customers as bigint) > 0 then
         cast(
             cast(sign(cast((active_customers) * 10000 as bigint)) * ((2 * abs(cast((active_customers) * 10000 as bigint)) + cast(cohort_customers as bigint)) - mod(2 * abs(cast((active_customers) * 10000 as bigint)) + cast(cohort_customers as bigint), 2 * cast(cohort_customers as bigint))) / (2 * cast(cohort_customers as bigint)) as decimal(18, 0))
@@ -2797,7 +2812,7 @@ select 'test.oms.matches_contract_stg_oms__suppliers_.0551777f84' as test, count
 ) as failing;
 
 -- transform
-select * from (select 'marts.customer_cohorts' as relation, (select count(*) from marts.customer_cohorts) as row_count, cast(cohort_month as varchar) as c0, cast(months_since_first as varchar) as c1, cast(currency as varchar) as c2, cast(cohort_customers as varchar) as c3, cast(active_customers as varchar) as c4, cast(retention as varchar) as c5, cast(net_sales as varchar) as c6, cast(cumulative_net_sales as varchar) as c7, cast(ltv as varchar) as c8, null as c9, null as c10, null as c11, null as c12, null as c13, null as c14, null as c15, null as c16, null as c17, null as c18, null as c19, null as c20, null as c21, null as c22, null as c23, null as c24, null as c25, null as c26, null as c27, null as c28, null as c29, null as c30, null as c31, null as c32, null as c33 from marts.customer_cohorts where true limit 5)
+select * from (select 'marts.customer_cohorts' as relation, (select count(*) from marts.customer_cohorts) as row_count, cast(cohort_month as varchar) as c0, cast(months_since_first as varchar) as c1, cast(currency as varchar) as c2, cast(cohort_customers as varchar) as c3, cast(active_customers as varchar) as c4, cast(retained_customers as varchar) as c5, cast(retention as varchar) as c6, cast(net_sales as varchar) as c7, cast(cumulative_net_sales as varchar) as c8, cast(ltv as varchar) as c9, null as c10, null as c11, null as c12, null as c13, null as c14, null as c15, null as c16, null as c17, null as c18, null as c19, null as c20, null as c21, null as c22, null as c23, null as c24, null as c25, null as c26, null as c27, null as c28, null as c29, null as c30, null as c31, null as c32, null as c33 from marts.customer_cohorts where true limit 5)
 union all
 select * from (select 'marts.daily_sales' as relation, (select count(*) from marts.daily_sales) as row_count, cast(business_day as varchar) as c0, cast(store_id as varchar) as c1, cast(currency as varchar) as c2, cast(orders as varchar) as c3, cast(cancelled_orders as varchar) as c4, cast(units_ordered as varchar) as c5, cast(gmv as varchar) as c6, cast(cancelled_value as varchar) as c7, cast(discounts as varchar) as c8, cast(returns_value as varchar) as c9, cast(net_sales as varchar) as c10, cast(shipping_charged as varchar) as c11, cast(shipping_refunded as varchar) as c12, cast(net_revenue as varchar) as c13, cast(tax_total as varchar) as c14, cast(aov as varchar) as c15, cast(cancellation_rate as varchar) as c16, null as c17, null as c18, null as c19, null as c20, null as c21, null as c22, null as c23, null as c24, null as c25, null as c26, null as c27, null as c28, null as c29, null as c30, null as c31, null as c32, null as c33 from marts.daily_sales where true limit 5)
 union all
@@ -2827,7 +2842,7 @@ select * from (select 'marts.fct_shipments' as relation, (select count(*) from m
 union all
 select * from (select 'marts.fulfilment_daily' as relation, (select count(*) from marts.fulfilment_daily) as row_count, cast(business_day as varchar) as c0, cast(store_id as varchar) as c1, cast(units_ordered as varchar) as c2, cast(units_shipped_on_time as varchar) as c3, cast(fill_rate as varchar) as c4, cast(shipments_due as varchar) as c5, cast(shipments_on_time as varchar) as c6, cast(on_time_rate as varchar) as c7, cast(units_shipped as varchar) as c8, cast(units_returned as varchar) as c9, cast(return_rate as varchar) as c10, null as c11, null as c12, null as c13, null as c14, null as c15, null as c16, null as c17, null as c18, null as c19, null as c20, null as c21, null as c22, null as c23, null as c24, null as c25, null as c26, null as c27, null as c28, null as c29, null as c30, null as c31, null as c32, null as c33 from marts.fulfilment_daily where true limit 5)
 union all
-select * from (select 'intermediate.int_cohort_activity' as relation, (select count(*) from intermediate.int_cohort_activity) as row_count, cast(cohort_month as varchar) as c0, cast(activity_month as varchar) as c1, cast(currency as varchar) as c2, cast(active_customers as varchar) as c3, cast(net_sales as varchar) as c4, null as c5, null as c6, null as c7, null as c8, null as c9, null as c10, null as c11, null as c12, null as c13, null as c14, null as c15, null as c16, null as c17, null as c18, null as c19, null as c20, null as c21, null as c22, null as c23, null as c24, null as c25, null as c26, null as c27, null as c28, null as c29, null as c30, null as c31, null as c32, null as c33 from intermediate.int_cohort_activity where true limit 5)
+select * from (select 'intermediate.int_cohort_activity' as relation, (select count(*) from intermediate.int_cohort_activity) as row_count, cast(cohort_month as varchar) as c0, cast(activity_month as varchar) as c1, cast(currency as varchar) as c2, cast(active_customers as varchar) as c3, cast(retained_customers as varchar) as c4, cast(net_sales as varchar) as c5, null as c6, null as c7, null as c8, null as c9, null as c10, null as c11, null as c12, null as c13, null as c14, null as c15, null as c16, null as c17, null as c18, null as c19, null as c20, null as c21, null as c22, null as c23, null as c24, null as c25, null as c26, null as c27, null as c28, null as c29, null as c30, null as c31, null as c32, null as c33 from intermediate.int_cohort_activity where true limit 5)
 union all
 select * from (select 'intermediate.int_cohort_months__affected' as relation, (select count(*) from intermediate.int_cohort_months__affected) as row_count, cast(activity_month as varchar) as c0, null as c1, null as c2, null as c3, null as c4, null as c5, null as c6, null as c7, null as c8, null as c9, null as c10, null as c11, null as c12, null as c13, null as c14, null as c15, null as c16, null as c17, null as c18, null as c19, null as c20, null as c21, null as c22, null as c23, null as c24, null as c25, null as c26, null as c27, null as c28, null as c29, null as c30, null as c31, null as c32, null as c33 from intermediate.int_cohort_months__affected where true limit 5)
 union all
@@ -2888,8 +2903,724 @@ select 'external.held_windows', count(*), null, null, null, null, null, null, nu
 -- transform
 commit;
 
+-- ops/pipeline_runs
+insert into ops.pipeline_runs (run_id, job, first_day, last_day, layer, row_count, seconds, started_at, finished_at)
+select run_id, job, first_day, last_day, layer, row_count, seconds, started_at, finished_at from (
+    select 'efc84188-7b08-416f-9917-806c8ba9c877' as run_id, 'daily_oms' as job, date '2026-03-07' as first_day, date '2026-03-07' as last_day, 'raw' as layer, 2411 as row_count, cast(4.768 as double) as seconds, timestamp '2026-11-25 16:06:47' as started_at, timestamp '2026-11-25 16:07:29' as finished_at
+    union all select 'efc84188-7b08-416f-9917-806c8ba9c877' as run_id, 'daily_oms' as job, date '2026-03-07' as first_day, date '2026-03-07' as last_day, 'external' as layer, 2411 as row_count, cast(5.980 as double) as seconds, timestamp '2026-11-25 16:06:47' as started_at, timestamp '2026-11-25 16:07:29' as finished_at
+    union all select 'efc84188-7b08-416f-9917-806c8ba9c877' as run_id, 'daily_oms' as job, date '2026-03-07' as first_day, date '2026-03-07' as last_day, 'staging' as layer, 2411 as row_count, cast(3.221 as double) as seconds, timestamp '2026-11-25 16:06:47' as started_at, timestamp '2026-11-25 16:07:29' as finished_at
+    union all select 'efc84188-7b08-416f-9917-806c8ba9c877' as run_id, 'daily_oms' as job, date '2026-03-07' as first_day, date '2026-03-07' as last_day, 'intermediate' as layer, 4556 as row_count, cast(4.373 as double) as seconds, timestamp '2026-11-25 16:06:47' as started_at, timestamp '2026-11-25 16:07:29' as finished_at
+    union all select 'efc84188-7b08-416f-9917-806c8ba9c877' as run_id, 'daily_oms' as job, date '2026-03-07' as first_day, date '2026-03-07' as last_day, 'marts' as layer, 984 as row_count, cast(7.761 as double) as seconds, timestamp '2026-11-25 16:06:47' as started_at, timestamp '2026-11-25 16:07:29' as finished_at
+) as done
+where layer not in (select layer from ops.pipeline_runs where run_id = 'efc84188-7b08-416f-9917-806c8ba9c877');
+
+-- ops/pipeline_runs
+commit;
+
 -- ops/warehouse_cost
 select spent_on, coalesce(asset, '(untagged on ' || lower(warehouse_name) || ')') as asset, sum(queries) as queries, sum(credits) as credits from oms.ops.query_credits where spent_on >= '2026-03-07'::date and spent_on < '2026-03-08'::date group by 1, 2;
 
 -- ops/warehouse_cost
 select spent_on, sum(compute_credits) as compute_credits, sum(cloud_services_credits) as cloud_services_credits from oms.ops.warehouse_credits where spent_on >= '2026-03-07'::date and spent_on < '2026-03-08'::date group by 1;
+
+-- dashboards
+select max(last_day) as through, max(finished_at) as loaded_at from ops.pipeline_runs;
+
+-- dashboards
+select currency from marts.daily_sales group by currency order by sum(orders) desc, currency limit 1;
+
+-- dashboards
+select business_day, store, channel, currency, sum(net_sales) as net_sales, sum(orders) as orders, sum(kept_value) as kept_value, sum(kept_orders) as kept_orders, sum(cancelled_orders) as cancelled_orders, sum(gmv) as gmv, sum(discounts) as discounts, sum(returns_value) as returns_value, sum(net_revenue) as net_revenue
+from (
+    select
+        sales.business_day,
+        stores.store_name as store,
+        stores.channel,
+        sales.currency,
+        sales.orders,
+        sales.cancelled_orders,
+        sales.orders - sales.cancelled_orders as kept_orders,
+        sales.gmv,
+        sales.gmv - sales.cancelled_value - sales.discounts as kept_value,
+        sales.discounts,
+        sales.returns_value,
+        sales.net_sales,
+        sales.net_revenue
+    from marts.daily_sales as sales
+    inner join marts.dim_stores as stores on sales.store_id = stores.store_id
+) as sales
+where business_day >= date '2025-12-07' and business_day <= date '2026-03-07'
+group by business_day, store, channel, currency
+order by business_day desc, store, channel, currency
+limit 20001;
+
+-- dashboards
+select business_day, store, channel, currency, category, sum(net_sales) as net_sales
+from (
+    select
+        lines.business_day,
+        stores.store_name as store,
+        stores.channel,
+        lines.currency,
+        products.category,
+        lines.net_sales
+    from marts.fct_order_lines as lines
+    inner join marts.dim_stores as stores on lines.store_id = stores.store_id
+    inner join marts.dim_products as products on lines.product_id = products.product_id
+) as lines
+where business_day >= date '2025-12-07' and business_day <= date '2026-03-07'
+group by business_day, store, channel, currency, category
+order by business_day desc, store, channel, currency, category
+limit 20001;
+
+-- dashboards
+select business_day, store, channel, currency, state, sum(orders) as orders, sum(difference) as difference
+from (
+    select
+        payments.business_day,
+        stores.store_name as store,
+        stores.channel,
+        payments.currency,
+        payments.state,
+        1 as orders,
+        payments.difference
+    from marts.payment_reconciliation as payments
+    inner join marts.dim_stores as stores on payments.store_id = stores.store_id
+    where payments.state <> 'balanced'
+) as payments
+where business_day >= date '2025-12-07' and business_day <= date '2026-03-07'
+group by business_day, store, channel, currency, state
+order by business_day desc, store, channel, currency, state
+limit 20001;
+
+-- dashboards
+select business_day, store, channel, sum(shipments_on_time) as shipments_on_time, sum(shipments_due) as shipments_due, sum(units_shipped_on_time) as units_shipped_on_time, sum(units_ordered) as units_ordered, sum(shipments_late) as shipments_late, sum(units_shipped) as units_shipped
+from (
+    select
+        days.business_day,
+        stores.store_name as store,
+        stores.channel,
+        days.units_ordered,
+        days.units_shipped_on_time,
+        days.shipments_due,
+        days.shipments_on_time,
+        days.shipments_due - days.shipments_on_time as shipments_late,
+        days.units_shipped
+    from marts.fulfilment_daily as days
+    inner join marts.dim_stores as stores on days.store_id = stores.store_id
+    where exists (select 1 from ops.pipeline_runs as runs where runs.last_day >= days.business_day)
+) as fulfilment
+where business_day >= date '2025-12-07' and business_day <= date '2026-03-07'
+group by business_day, store, channel
+order by business_day desc, store, channel
+limit 20001;
+
+-- dashboards
+select business_day, store, channel, carrier, sum(delivered_on_time) as delivered_on_time, sum(delivered) as delivered
+from (
+    select
+        shipments.business_day,
+        stores.store_name as store,
+        stores.channel,
+        shipments.carrier,
+        1 as delivered,
+        case when shipments.is_delivered_on_time then 1 else 0 end as delivered_on_time
+    from marts.fct_shipments as shipments
+    inner join marts.dim_stores as stores on shipments.store_id = stores.store_id
+    where shipments.is_delivered_on_time is not null
+) as deliveries
+where business_day >= date '2025-12-07' and business_day <= date '2026-03-07'
+group by business_day, store, channel, carrier
+order by business_day desc, store, channel, carrier
+limit 20001;
+
+-- dashboards
+select business_day, store, channel, currency, buyers, sum(orders) as orders, sum(net_sales) as net_sales
+from (
+    select
+        orders.business_day,
+        stores.store_name as store,
+        stores.channel,
+        orders.currency,
+        case
+            when orders.is_guest then 'Guests'
+            when orders.business_day = customers.first_order_day then 'New customers'
+            else 'Returning customers'
+        end as buyers,
+        1 as orders,
+        orders.net_sales
+    from marts.fct_orders as orders
+    inner join marts.dim_stores as stores on orders.store_id = stores.store_id
+    left join marts.dim_customers as customers on orders.customer_id = customers.customer_id
+    where not orders.is_cancelled
+) as orders
+where business_day >= date '2025-12-07' and business_day <= date '2026-03-07'
+group by business_day, store, channel, currency, buyers
+order by business_day desc, store, channel, currency, buyers
+limit 20001;
+
+-- dashboards
+select cohort_month, months_since_first, sum(retained_customers) as retained_customers, sum(cohort_customers) as cohort_customers
+from (
+    select
+        cohorts.cohort_month,
+        cohorts.months_since_first,
+        max(cohorts.cohort_customers) as cohort_customers,
+        sum(cohorts.retained_customers) as retained_customers
+    from marts.customer_cohorts as cohorts
+    where
+        cohorts.months_since_first >= 0
+        and not exists (select 1 from ops.pipeline_runs as runs where runs.last_day > cohorts.cohort_month + 400)
+    group by cohorts.cohort_month, cohorts.months_since_first
+) as retention
+group by cohort_month, months_since_first
+order by cohort_month, months_since_first
+limit 20001;
+
+-- dashboards
+select currency, cohort_month, months_since_first, sum(cumulative_net_sales) as cumulative_net_sales, sum(cohort_customers) as cohort_customers
+from (
+    select
+        cohorts.cohort_month,
+        cohorts.months_since_first,
+        cohorts.currency,
+        cohorts.cohort_customers,
+        cohorts.cumulative_net_sales
+    from marts.customer_cohorts as cohorts
+    where
+        cohorts.months_since_first >= 0
+        and not exists (select 1 from ops.pipeline_runs as runs where runs.last_day > cohorts.cohort_month + 400)
+) as lifetime
+group by currency, cohort_month, months_since_first
+order by currency, cohort_month, months_since_first
+limit 20001;
+
+-- dashboards
+select cohort_month, sum(cohort_customers) as cohort_customers
+from (
+    select distinct
+        cohorts.cohort_month,
+        cohorts.cohort_customers
+    from marts.customer_cohorts as cohorts
+    where not exists (select 1 from ops.pipeline_runs as runs where runs.last_day > cohorts.cohort_month + 400)
+) as cohorts
+group by cohort_month
+order by cohort_month
+limit 20001;
+
+-- dashboards
+select business_day, store, channel, currency, reason, category, sum(refund_amount) as refund_amount, sum(quantity) as quantity, sum(restocked_quantity) as restocked_quantity
+from (
+    select
+        returns.business_day,
+        stores.store_name as store,
+        stores.channel,
+        returns.currency,
+        returns.reason,
+        coalesce(products.category, 'Line deleted since') as category,
+        returns.quantity,
+        coalesce(returns.refund_amount, 0) as refund_amount,
+        case when returns.restocked then returns.quantity else 0 end as restocked_quantity
+    from marts.fct_returns as returns
+    inner join marts.dim_stores as stores on returns.store_id = stores.store_id
+    left join marts.dim_products as products on returns.product_id = products.product_id
+    where returns.is_refunded
+) as refunds
+where business_day >= date '2025-12-07' and business_day <= date '2026-03-07'
+group by business_day, store, channel, currency, reason, category
+order by business_day desc, store, channel, currency, reason, category
+limit 20001;
+
+-- dashboards
+select business_day, store, channel, sum(units_returned) as units_returned, sum(units_shipped) as units_shipped
+from (
+    select
+        days.business_day,
+        stores.store_name as store,
+        stores.channel,
+        days.units_shipped,
+        days.units_returned
+    from marts.fulfilment_daily as days
+    inner join marts.dim_stores as stores on days.store_id = stores.store_id
+    where exists (select 1 from ops.pipeline_runs as runs where runs.last_day >= days.business_day)
+) as shipped
+where business_day >= date '2025-12-07' and business_day <= date '2026-03-07'
+group by business_day, store, channel
+order by business_day desc, store, channel
+limit 20001;
+
+-- dashboards
+select store, channel, category, currency, sum(available) as available, sum(available_28_days) as available_28_days, sum(net_units_28d) as net_units_28d, sum(below_reorder_point) as below_reorder_point, sum(out_of_stock) as out_of_stock, sum(stock_value) as stock_value, sum(on_hand) as on_hand
+from (
+    select
+        stores.store_name as store,
+        stores.channel,
+        products.category,
+        products.currency,
+        stock.on_hand,
+        stock.reserved,
+        stock.available,
+        stock.available * 28 as available_28_days,
+        stock.net_units_28d,
+        case when stock.is_below_reorder_point then 1 else 0 end as below_reorder_point,
+        case when stock.available <= 0 then 1 else 0 end as out_of_stock,
+        cast(stock.on_hand * products.unit_cost as decimal(18, 2)) as stock_value
+    from marts.fct_inventory_daily as stock
+    inner join marts.dim_stores as stores on stock.store_id = stores.store_id
+    inner join marts.dim_products as products on stock.product_id = products.product_id
+    where stock.business_day in (select max(last_day) from ops.pipeline_runs)
+) as stock
+group by store, channel, category, currency
+order by store, channel, category, currency
+limit 20001;
+
+-- dashboards
+select store, channel, product, sku, sum(short) as short, sum(available) as available, sum(reorder_point) as reorder_point, sum(available_28_days) as available_28_days, sum(net_units_28d) as net_units_28d
+from (
+    select
+        stores.store_name as store,
+        stores.channel,
+        products.product_name as product,
+        products.sku,
+        stock.available,
+        stock.reorder_point,
+        stock.reorder_point - stock.available as short,
+        stock.available * 28 as available_28_days,
+        stock.net_units_28d
+    from marts.fct_inventory_daily as stock
+    inner join marts.dim_stores as stores on stock.store_id = stores.store_id
+    inner join marts.dim_products as products on stock.product_id = products.product_id
+    where
+        stock.is_below_reorder_point
+        and products.is_active
+        and stock.business_day in (select max(last_day) from ops.pipeline_runs)
+) as reorder
+group by store, channel, product, sku
+order by store, channel, product, sku
+limit 20001;
+
+-- dashboards
+select sum(days_behind) as days_behind
+from (
+    select current_date - max(runs.last_day) as days_behind
+    from ops.pipeline_runs as runs
+) as freshness;
+
+-- dashboards
+select last_day, layer, finished_at, first_day, sum(runs) as runs, sum(rows_landed) as rows_landed, sum(seconds) as seconds, sum(row_count) as row_count
+from (
+    select
+        runs.finished_at,
+        runs.first_day,
+        runs.last_day,
+        runs.layer,
+        case when runs.layer = 'raw' then runs.row_count else 0 end as rows_landed,
+        case when runs.layer = 'marts' then 1 else 0 end as runs,
+        runs.row_count,
+        runs.seconds
+    from ops.pipeline_runs as runs
+) as runs
+where last_day >= date '2025-12-07' and last_day <= date '2026-03-07'
+group by last_day, layer, finished_at, first_day
+order by last_day desc, layer, finished_at, first_day
+limit 20001;
+
+-- dashboards
+select 0 as card, 'net_sales' as measure, date '2026-03-07' as business_day, cast(currency as varchar) as currency, cast(net_sales as decimal(38, 8)) as figure
+from (
+select
+    currency,
+    sum(net_sales) as net_sales
+from (
+    select
+        sales.business_day,
+        stores.store_name as store,
+        stores.channel,
+        sales.currency,
+        sales.orders,
+        sales.cancelled_orders,
+        sales.orders - sales.cancelled_orders as kept_orders,
+        sales.gmv,
+        sales.gmv - sales.cancelled_value - sales.discounts as kept_value,
+        sales.discounts,
+        sales.returns_value,
+        sales.net_sales,
+        sales.net_revenue
+    from marts.daily_sales as sales
+    inner join marts.dim_stores as stores on sales.store_id = stores.store_id
+) as sales
+where true
+    and business_day = date '2026-03-07'
+group by currency
+order by currency
+) as card_0
+union all
+select 0 as card, 'net_sales' as measure, date '2026-02-28' as business_day, cast(currency as varchar) as currency, cast(net_sales as decimal(38, 8)) as figure
+from (
+select
+    currency,
+    sum(net_sales) as net_sales
+from (
+    select
+        sales.business_day,
+        stores.store_name as store,
+        stores.channel,
+        sales.currency,
+        sales.orders,
+        sales.cancelled_orders,
+        sales.orders - sales.cancelled_orders as kept_orders,
+        sales.gmv,
+        sales.gmv - sales.cancelled_value - sales.discounts as kept_value,
+        sales.discounts,
+        sales.returns_value,
+        sales.net_sales,
+        sales.net_revenue
+    from marts.daily_sales as sales
+    inner join marts.dim_stores as stores on sales.store_id = stores.store_id
+) as sales
+where true
+    and business_day = date '2026-02-28'
+group by currency
+order by currency
+) as card_0
+union all
+select 1 as card, 'orders' as measure, date '2026-03-07' as business_day, cast(null as varchar) as currency, cast(orders as decimal(38, 8)) as figure
+from (
+select
+    sum(orders) as orders
+from (
+    select
+        sales.business_day,
+        stores.store_name as store,
+        stores.channel,
+        sales.currency,
+        sales.orders,
+        sales.cancelled_orders,
+        sales.orders - sales.cancelled_orders as kept_orders,
+        sales.gmv,
+        sales.gmv - sales.cancelled_value - sales.discounts as kept_value,
+        sales.discounts,
+        sales.returns_value,
+        sales.net_sales,
+        sales.net_revenue
+    from marts.daily_sales as sales
+    inner join marts.dim_stores as stores on sales.store_id = stores.store_id
+) as sales
+where true
+    and business_day = date '2026-03-07'
+) as card_1
+union all
+select 1 as card, 'orders' as measure, date '2026-02-28' as business_day, cast(null as varchar) as currency, cast(orders as decimal(38, 8)) as figure
+from (
+select
+    sum(orders) as orders
+from (
+    select
+        sales.business_day,
+        stores.store_name as store,
+        stores.channel,
+        sales.currency,
+        sales.orders,
+        sales.cancelled_orders,
+        sales.orders - sales.cancelled_orders as kept_orders,
+        sales.gmv,
+        sales.gmv - sales.cancelled_value - sales.discounts as kept_value,
+        sales.discounts,
+        sales.returns_value,
+        sales.net_sales,
+        sales.net_revenue
+    from marts.daily_sales as sales
+    inner join marts.dim_stores as stores on sales.store_id = stores.store_id
+) as sales
+where true
+    and business_day = date '2026-02-28'
+) as card_1
+union all
+select 2 as card, 'aov' as measure, date '2026-03-07' as business_day, cast(currency as varchar) as currency, cast(aov as decimal(38, 8)) as figure
+from (
+select
+    currency,
+    1.0 * sum(kept_value) / nullif(sum(kept_orders), 0) as aov
+from (
+    select
+        sales.business_day,
+        stores.store_name as store,
+        stores.channel,
+        sales.currency,
+        sales.orders,
+        sales.cancelled_orders,
+        sales.orders - sales.cancelled_orders as kept_orders,
+        sales.gmv,
+        sales.gmv - sales.cancelled_value - sales.discounts as kept_value,
+        sales.discounts,
+        sales.returns_value,
+        sales.net_sales,
+        sales.net_revenue
+    from marts.daily_sales as sales
+    inner join marts.dim_stores as stores on sales.store_id = stores.store_id
+) as sales
+where true
+    and business_day = date '2026-03-07'
+group by currency
+order by currency
+) as card_2
+union all
+select 2 as card, 'aov' as measure, date '2026-02-28' as business_day, cast(currency as varchar) as currency, cast(aov as decimal(38, 8)) as figure
+from (
+select
+    currency,
+    1.0 * sum(kept_value) / nullif(sum(kept_orders), 0) as aov
+from (
+    select
+        sales.business_day,
+        stores.store_name as store,
+        stores.channel,
+        sales.currency,
+        sales.orders,
+        sales.cancelled_orders,
+        sales.orders - sales.cancelled_orders as kept_orders,
+        sales.gmv,
+        sales.gmv - sales.cancelled_value - sales.discounts as kept_value,
+        sales.discounts,
+        sales.returns_value,
+        sales.net_sales,
+        sales.net_revenue
+    from marts.daily_sales as sales
+    inner join marts.dim_stores as stores on sales.store_id = stores.store_id
+) as sales
+where true
+    and business_day = date '2026-02-28'
+group by currency
+order by currency
+) as card_2
+union all
+select 3 as card, 'cancellation_rate' as measure, date '2026-03-07' as business_day, cast(null as varchar) as currency, cast(cancellation_rate as decimal(38, 8)) as figure
+from (
+select
+    1.0 * sum(cancelled_orders) / nullif(sum(orders), 0) as cancellation_rate
+from (
+    select
+        sales.business_day,
+        stores.store_name as store,
+        stores.channel,
+        sales.currency,
+        sales.orders,
+        sales.cancelled_orders,
+        sales.orders - sales.cancelled_orders as kept_orders,
+        sales.gmv,
+        sales.gmv - sales.cancelled_value - sales.discounts as kept_value,
+        sales.discounts,
+        sales.returns_value,
+        sales.net_sales,
+        sales.net_revenue
+    from marts.daily_sales as sales
+    inner join marts.dim_stores as stores on sales.store_id = stores.store_id
+) as sales
+where true
+    and business_day = date '2026-03-07'
+) as card_3
+union all
+select 3 as card, 'cancellation_rate' as measure, date '2026-02-28' as business_day, cast(null as varchar) as currency, cast(cancellation_rate as decimal(38, 8)) as figure
+from (
+select
+    1.0 * sum(cancelled_orders) / nullif(sum(orders), 0) as cancellation_rate
+from (
+    select
+        sales.business_day,
+        stores.store_name as store,
+        stores.channel,
+        sales.currency,
+        sales.orders,
+        sales.cancelled_orders,
+        sales.orders - sales.cancelled_orders as kept_orders,
+        sales.gmv,
+        sales.gmv - sales.cancelled_value - sales.discounts as kept_value,
+        sales.discounts,
+        sales.returns_value,
+        sales.net_sales,
+        sales.net_revenue
+    from marts.daily_sales as sales
+    inner join marts.dim_stores as stores on sales.store_id = stores.store_id
+) as sales
+where true
+    and business_day = date '2026-02-28'
+) as card_3
+union all
+select 4 as card, 'on_time_rate' as measure, date '2026-03-07' as business_day, cast(null as varchar) as currency, cast(on_time_rate as decimal(38, 8)) as figure
+from (
+select
+    1.0 * sum(shipments_on_time) / nullif(sum(shipments_due), 0) as on_time_rate
+from (
+    select
+        days.business_day,
+        stores.store_name as store,
+        stores.channel,
+        days.units_ordered,
+        days.units_shipped_on_time,
+        days.shipments_due,
+        days.shipments_on_time,
+        days.shipments_due - days.shipments_on_time as shipments_late,
+        days.units_shipped
+    from marts.fulfilment_daily as days
+    inner join marts.dim_stores as stores on days.store_id = stores.store_id
+    where exists (select 1 from ops.pipeline_runs as runs where runs.last_day >= days.business_day)
+) as fulfilment
+where true
+    and business_day = date '2026-03-07'
+) as card_4
+union all
+select 4 as card, 'on_time_rate' as measure, date '2026-02-28' as business_day, cast(null as varchar) as currency, cast(on_time_rate as decimal(38, 8)) as figure
+from (
+select
+    1.0 * sum(shipments_on_time) / nullif(sum(shipments_due), 0) as on_time_rate
+from (
+    select
+        days.business_day,
+        stores.store_name as store,
+        stores.channel,
+        days.units_ordered,
+        days.units_shipped_on_time,
+        days.shipments_due,
+        days.shipments_on_time,
+        days.shipments_due - days.shipments_on_time as shipments_late,
+        days.units_shipped
+    from marts.fulfilment_daily as days
+    inner join marts.dim_stores as stores on days.store_id = stores.store_id
+    where exists (select 1 from ops.pipeline_runs as runs where runs.last_day >= days.business_day)
+) as fulfilment
+where true
+    and business_day = date '2026-02-28'
+) as card_4
+union all
+select 5 as card, 'fill_rate' as measure, date '2026-03-07' as business_day, cast(null as varchar) as currency, cast(fill_rate as decimal(38, 8)) as figure
+from (
+select
+    1.0 * sum(units_shipped_on_time) / nullif(sum(units_ordered), 0) as fill_rate
+from (
+    select
+        days.business_day,
+        stores.store_name as store,
+        stores.channel,
+        days.units_ordered,
+        days.units_shipped_on_time,
+        days.shipments_due,
+        days.shipments_on_time,
+        days.shipments_due - days.shipments_on_time as shipments_late,
+        days.units_shipped
+    from marts.fulfilment_daily as days
+    inner join marts.dim_stores as stores on days.store_id = stores.store_id
+    where exists (select 1 from ops.pipeline_runs as runs where runs.last_day >= days.business_day)
+) as fulfilment
+where true
+    and business_day = date '2026-03-07'
+) as card_5
+union all
+select 5 as card, 'fill_rate' as measure, date '2026-02-28' as business_day, cast(null as varchar) as currency, cast(fill_rate as decimal(38, 8)) as figure
+from (
+select
+    1.0 * sum(units_shipped_on_time) / nullif(sum(units_ordered), 0) as fill_rate
+from (
+    select
+        days.business_day,
+        stores.store_name as store,
+        stores.channel,
+        days.units_ordered,
+        days.units_shipped_on_time,
+        days.shipments_due,
+        days.shipments_on_time,
+        days.shipments_due - days.shipments_on_time as shipments_late,
+        days.units_shipped
+    from marts.fulfilment_daily as days
+    inner join marts.dim_stores as stores on days.store_id = stores.store_id
+    where exists (select 1 from ops.pipeline_runs as runs where runs.last_day >= days.business_day)
+) as fulfilment
+where true
+    and business_day = date '2026-02-28'
+) as card_5
+union all
+select 6 as card, 'refunds' as measure, date '2026-03-07' as business_day, cast(currency as varchar) as currency, cast(refunds as decimal(38, 8)) as figure
+from (
+select
+    currency,
+    sum(refund_amount) as refunds
+from (
+    select
+        returns.business_day,
+        stores.store_name as store,
+        stores.channel,
+        returns.currency,
+        returns.reason,
+        coalesce(products.category, 'Line deleted since') as category,
+        returns.quantity,
+        coalesce(returns.refund_amount, 0) as refund_amount,
+        case when returns.restocked then returns.quantity else 0 end as restocked_quantity
+    from marts.fct_returns as returns
+    inner join marts.dim_stores as stores on returns.store_id = stores.store_id
+    left join marts.dim_products as products on returns.product_id = products.product_id
+    where returns.is_refunded
+) as refunds
+where true
+    and business_day = date '2026-03-07'
+group by currency
+order by currency
+) as card_6
+union all
+select 6 as card, 'refunds' as measure, date '2026-02-28' as business_day, cast(currency as varchar) as currency, cast(refunds as decimal(38, 8)) as figure
+from (
+select
+    currency,
+    sum(refund_amount) as refunds
+from (
+    select
+        returns.business_day,
+        stores.store_name as store,
+        stores.channel,
+        returns.currency,
+        returns.reason,
+        coalesce(products.category, 'Line deleted since') as category,
+        returns.quantity,
+        coalesce(returns.refund_amount, 0) as refund_amount,
+        case when returns.restocked then returns.quantity else 0 end as restocked_quantity
+    from marts.fct_returns as returns
+    inner join marts.dim_stores as stores on returns.store_id = stores.store_id
+    left join marts.dim_products as products on returns.product_id = products.product_id
+    where returns.is_refunded
+) as refunds
+where true
+    and business_day = date '2026-02-28'
+group by currency
+order by currency
+) as card_6;
+
+-- dashboards
+select currency from marts.daily_sales group by currency order by sum(orders) desc, currency limit 1;
+
+-- dashboards
+select
+    business_day,
+    channel,
+    currency,
+    sum(net_sales) as net_sales
+from (
+    select
+        sales.business_day,
+        stores.store_name as store,
+        stores.channel,
+        sales.currency,
+        sales.orders,
+        sales.cancelled_orders,
+        sales.orders - sales.cancelled_orders as kept_orders,
+        sales.gmv,
+        sales.gmv - sales.cancelled_value - sales.discounts as kept_value,
+        sales.discounts,
+        sales.returns_value,
+        sales.net_sales,
+        sales.net_revenue
+    from marts.daily_sales as sales
+    inner join marts.dim_stores as stores on sales.store_id = stores.store_id
+) as sales
+where true
+    and business_day >= date '2026-02-08' and business_day <= date '2026-03-07'
+    and currency = 'USD'
+group by business_day, channel, currency
+order by business_day, channel, currency;
