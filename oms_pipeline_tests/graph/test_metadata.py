@@ -83,8 +83,8 @@ def test_every_hop_of_every_table_is_reconciled_with_the_rows_that_were_landed(
 
 def test_every_table_shows_its_first_rows(newest: Materialisations) -> None:
     for (layer, name), metadata in newest.items():
-        if layer == "external":
-            continue  # it reads no rows
+        if layer in ("external", "ops", "dashboards"):
+            continue  # these read no rows, or show them as pictures
         if layer == "raw" and "preview" not in metadata:
             continue  # nothing was landed on the last day
         lines = metadata["preview"].splitlines()
