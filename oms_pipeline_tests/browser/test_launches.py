@@ -54,7 +54,7 @@ def test_a_day_loaded_from_the_job_page_is_in_the_marts(pages: Pages, site: Site
     pages.open("/runs")
     pages.click(f"//a[starts-with(@href, '/runs/')][ancestor::*[@data-index][contains(., '{site.single}')]]")
     assert pages.read(RUN_STATUS) == "Success"
-    pages.sees(f"partition: {site.single}", "Succeeded (3)", "Errored (0)")
+    pages.sees(f"partition: {site.single}", "Succeeded (5)", "Errored (0)")
     assert_whole(site, site.single)
 
 
