@@ -84,13 +84,13 @@ def test_the_page_has_its_data_in_one_piece_and_lets_no_other_script_run() -> No
 
     rows = {"returns": read_rows(returns, query, DAY)}
     scope = Scope(DAY, dt.datetime(2026, 4, 1, 1, 30), "EUR")
-    html = page([returns], rows, scope, dt.datetime(2026, 4, 1, 1, 31, tzinfo=dt.UTC), "window.library = 1;")
+    html = page([returns], rows, scope, dt.datetime(2026, 4, 1, 1, 31, tzinfo=dt.UTC), "window.drawing = 1;")
 
     (data,) = re.findall(r'<script type="application/json" id="report-data">(.*?)</script>', html, re.DOTALL)
     content = json.loads(data)
     assert content["dashboards"][0]["datasets"]["refunds"]["columns"]["reason"]["distinct"] == [reason]
     assert html.count("<script") == 3
-    assert html.count("window.library = 1;") == 1
+    assert html.count("window.drawing = 1;") == 1
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', html)
     assert policy is not None
     assert "default-src 'none'" in policy[1]
