@@ -6,8 +6,9 @@ import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final
@@ -76,7 +77,8 @@ def prepare_dagster_home(settings: Settings) -> None:
         made = home / ".made"
         state = f"{version('dagster')} {describe_dsn(settings.dagster_database_url or '')}"
         if not made.exists() or made.read_text(encoding="utf-8") != state:
-            with DagsterInstance.get() as instance:
+            # Dagster prints each file that it looks at.
+            with redirect_stdout(StringIO()), redirect_stderr(StringIO()), DagsterInstance.get() as instance:
                 instance.upgrade()
             made.write_text(state, encoding="utf-8")
 
