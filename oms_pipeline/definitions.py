@@ -99,7 +99,7 @@ def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] 
         transform_assets(settings, contract, project),
     ]
     on_time, on_time_sensor = on_time_checks(layers, settings, deadline)
-    daily, rebuild = automation.jobs(settings, besides=dg.AssetSelection.checks(on_time))
+    daily, rebuild = automation.jobs(besides=dg.AssetSelection.checks(on_time))
     weekly = automation.weekly_full_check(project)
     lives = [sample.sample_life(settings)] if settings.uses_sample else []
     return dg.Definitions(

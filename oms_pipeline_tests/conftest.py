@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oms_pipeline.settings import VARIABLES
+from oms_pipeline.settings import SECRETS, VARIABLES
 from oms_pipeline_tests.source.real_oms import new_database, server
 
 __all__ = ["new_database", "server"]
@@ -15,7 +15,7 @@ __all__ = ["new_database", "server"]
 # `oms_pipeline.definitions` reads the environment when it is imported, which is before any fixture. Set but empty means
 # unset, and keeps the checkout's .env out.
 HOME = Path(tempfile.mkdtemp(prefix="oms-tests-"))
-os.environ.update(dict.fromkeys(VARIABLES, ""))
+os.environ.update(dict.fromkeys((*VARIABLES, *(f"{name}_FILE" for name in SECRETS)), ""))
 os.environ["OMS_HOME"] = str(HOME)
 os.environ.pop("DAGSTER_HOME", None)
 

@@ -17,3 +17,7 @@ done
     echo "sample-oms:5432:oms:oms:$(cat sample)"
 } > pgpass.new
 mv pgpass.new pgpass
+
+# How Metabase logs in to the marts.
+echo "postgresql://marts_reader:$(cat marts_reader)@postgres:5432/marts" > metabase_database_url.new
+mv metabase_database_url.new metabase_database_url

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
-from oms_pipeline.calendar import partitions_def
 from oms_pipeline.errors import OmsError
 from oms_pipeline.settings import Settings
 from oms_pipeline.transform import DbtProjectFiles, run_dbt
@@ -23,19 +22,16 @@ DAILY_HOUR: Final = 1
 DAILY_MINUTE: Final = 30
 
 
-def jobs(settings: Settings, besides: dg.AssetSelection) -> list["UnresolvedAssetJobDefinition"]:
+def jobs(besides: dg.AssetSelection) -> list["UnresolvedAssetJobDefinition"]:
     """`daily_oms`: a day, or a range in one run, from the source to the marts. `rebuild_marts`: all of dbt, anew.
 
     Args:
-        settings: For the calendar.
         besides: What no run of these is to evaluate.
     """
-    partitions = partitions_def(settings)
     return [
         dg.define_asset_job(
             DAILY_JOB,
             selection=dg.AssetSelection.all() - besides,
-            partitions_def=partitions,
             description="One day, or a range of days in a single run, from the OMS to the marts.",
         ),
         dg.define_asset_job(
@@ -45,7 +41,6 @@ def jobs(settings: Settings, besides: dg.AssetSelection) -> list["UnresolvedAsse
                 | dg.AssetSelection.assets(["ops", "pipeline_runs"])
             )
             - besides,
-            partitions_def=partitions,
             config={"ops": {name: {"config": values} for name, values in REBUILD_CONFIG.items()}},
             description="Builds every model anew from the raw zone. Its range must span every landed day.",
         ),

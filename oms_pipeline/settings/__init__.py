@@ -39,6 +39,7 @@ from oms_pipeline.settings.values import (
     s3_encryption_options,
     s3_endpoint_of,
     s3_place,
+    text_of_file,
     timezone_of,
     web_url_of,
 )
@@ -67,7 +68,7 @@ VARIABLES: Final[dict[str, str]] = {
     "OMS_MAIL_TO": "Who gets the mails about assets whose owner has no address; several with commas.",
     "OMS_WEB_URL": "Address of Dagster's web UI, for the links in mails.",
     "OMS_PUBLISH_URL": "PostgreSQL that the marts of the `local` profile are published to after each run, any DSN.",
-    "OMS_METABASE_URL": "Address of Metabase. Unset: there is none.",
+    "OMS_METABASE_URL": "Address of Metabase. Unset or `off`: there is none.",
     "OMS_METABASE_API_KEY": "An API key of Metabase's group Administrators.",
     "OMS_METABASE_USER": "Instead of a key: an administrator's e-mail address; made if Metabase is not set up yet.",
     "OMS_METABASE_PASSWORD": "That administrator's password.",
@@ -83,6 +84,7 @@ VARIABLES: Final[dict[str, str]] = {
     "SNOWFLAKE_URL": "Address of the account, where it is not the public one: behind PrivateLink or a proxy.",
     "SNOWFLAKE_DASHBOARDS_USER": "The user Metabase logs in as, with a key pair of its own.",
     "SNOWFLAKE_DASHBOARDS_PRIVATE_KEY_FILE": "Path of that user's private key (PEM, PKCS #8, no passphrase).",
+    "SNOWFLAKE_DASHBOARDS_PRIVATE_KEY": "The private key itself (PEM), instead of a file.",
     "SNOWFLAKE_DASHBOARDS_ROLE": "The role Metabase works as.",
     "SNOWFLAKE_DASHBOARDS_WAREHOUSE": "The virtual warehouse Metabase computes on.",
 }
@@ -104,6 +106,21 @@ DEFAULTS: Final[dict[str, str]] = {
     "SNOWFLAKE_DASHBOARDS_WAREHOUSE": "OMS_DASHBOARDS",
 }
 
+# What nobody should see. Each may lie in a file instead, which `<NAME>_FILE` names: secrets of containers are files.
+SECRETS: Final = (
+    "OMS_SOURCE_URL",
+    "OMS_SAMPLE_URL",
+    "OMS_DAGSTER_DATABASE_URL",
+    "OMS_SMTP_URL",
+    "OMS_PUBLISH_URL",
+    "OMS_METABASE_API_KEY",
+    "OMS_METABASE_PASSWORD",
+    "OMS_METABASE_DATABASE_URL",
+    "SNOWFLAKE_PRIVATE_KEY",
+    "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE",
+    "SNOWFLAKE_DASHBOARDS_PRIVATE_KEY",
+)
+
 SAMPLE_HISTORY_DAYS: Final = 62
 
 
@@ -113,6 +130,7 @@ __all__ = [
     "PROFILES",
     "PROJECT_DIR",
     "SAMPLE_HISTORY_DAYS",
+    "SECRETS",
     "VARIABLES",
     "MetabaseServer",
     "PostgresLogin",
@@ -209,7 +227,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: A value is missing or cannot be understood; the text names the variable and what it takes.
     """
-    values = {**DEFAULTS, **{name: value for name in VARIABLES if (value := environ.get(name, "").strip())}}
+    values = {**DEFAULTS, **_given(environ)}
     profile = values["OMS_PROFILE"]
     if profile not in PROFILES:
         raise SettingsError(f"OMS_PROFILE is '{profile}'. Set it to one of: {', '.join(PROFILES)}.")
@@ -242,7 +260,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         mail_to=addresses_of("OMS_MAIL_TO", values.get("OMS_MAIL_TO", "")),
         web_url=web_url_of("OMS_WEB_URL", values["OMS_WEB_URL"], "http://host:3000"),
         publish_url=dsn_of("OMS_PUBLISH_URL", values) if profile == "local" else None,
-        metabase=metabase_server(values, profile) if "OMS_METABASE_URL" in values else None,
+        metabase=metabase_server(values, profile) if values.get("OMS_METABASE_URL", "off") != "off" else None,
     )
 
 
@@ -251,6 +269,18 @@ def get_settings() -> Settings:
     """The settings of this process: the environment, then the checkout's `.env` for what the environment lacks."""
     from_file = {name: value for name, value in dotenv_values(PROJECT_DIR / ".env").items() if value is not None}
     return read_settings({**from_file, **os.environ})
+
+
+def _given(environ: Mapping[str, str]) -> dict[str, str]:
+    """What is set: in the environment, or in a file that it names."""
+    files = [f"{name}_FILE" for name in SECRETS]
+    given = {name: value for name in (*VARIABLES, *files) if (value := environ.get(name, "").strip())}
+    for name, file in zip(SECRETS, files, strict=True):
+        # A key that this profile does not use may lie on another machine.
+        of_profile = given.get("OMS_PROFILE") == "snowflake" or not name.startswith("SNOWFLAKE_")
+        if of_profile and file in given and name not in given:
+            given[name] = text_of_file(file, given)
+    return given
 
 
 def sample_opened_file(home: Path) -> Path:

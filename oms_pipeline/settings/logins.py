@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from oms_pipeline.errors import SettingsError
-from oms_pipeline.settings.values import addresses_of, dsn_of, path_of, web_url_of
+from oms_pipeline.settings.values import addresses_of, dsn_of, web_url_of
 
 _WHO: Final = {
     "SNOWFLAKE_ACCOUNT": "the account identifier, such as myorg-myaccount",
@@ -171,25 +171,15 @@ def _published_as_metabase_reads_it(values: Mapping[str, str]) -> PostgresLogin:
 
 
 def _private_key(values: Mapping[str, str], name: str) -> str:
-    if name in values:
-        text, where = values[name].replace("\\n", "\n"), name
-    elif f"{name}_FILE" in values:
-        path = path_of(values[f"{name}_FILE"])
-        where = f"{name}_FILE ({path})"
-        try:
-            text = path.read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"{where} cannot be read. Set it to a readable PEM file with the private key."
-            ) from error
-    else:
-        instead = ", or SNOWFLAKE_PRIVATE_KEY to its text" if name == "SNOWFLAKE_PRIVATE_KEY" else ""
+    if name not in values:
         raise SettingsError(
-            f"{name}_FILE is not set, and OMS_PROFILE is 'snowflake'. Set it to the private key's file{instead}."
+            f"{name}_FILE is not set, and OMS_PROFILE is 'snowflake'. Set it to the private key's file, "
+            f"or {name} to its text."
         )
+    text = values[name].replace("\\n", "\n")
     if "PRIVATE KEY-----" not in text:
         raise SettingsError(
-            f"{where} holds no private key in PEM. Make one: openssl genrsa 2048 | openssl pkcs8 -topk8 -nocrypt"
+            f"{name} holds no private key in PEM. Make one: openssl genrsa 2048 | openssl pkcs8 -topk8 -nocrypt"
         )
     return text
 

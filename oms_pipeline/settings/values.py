@@ -62,6 +62,18 @@ def path_of(value: str) -> Path:
     return (PROJECT_DIR / Path(value).expanduser()).resolve()
 
 
+def text_of_file(name: str, values: Mapping[str, str]) -> str:
+    """The text in the file that a variable names, without white space around it."""
+    path = path_of(values[name])
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"{name} ({path}) cannot be read. Set it to a text file that this user can read.") from None
+    if not text:
+        raise SettingsError(f"{name} ({path}) is empty. Write the value of {name.removesuffix('_FILE')} into it.")
+    return text
+
+
 def raw_url_of(value: str | None, profile: str, home: Path) -> str:
     """The raw zone: an absolute folder, or an `s3://` URL."""
     scheme, separator, rest = (value or "").partition("://")

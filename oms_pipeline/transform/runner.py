@@ -61,7 +61,7 @@ def run_dbt(
         on_finished: Called with the unique id of each node when it is done.
 
     Returns:
-        One result per node, in the order in which they ran.
+        One result per model or test, in the order in which they ran.
 
     Raises:
         TransformError: dbt could not start, or refused the run before its first node; the text is dbt's own.
@@ -77,7 +77,8 @@ def run_dbt(
             compiled=getattr(result.node, "compiled_code", None) or "",
         )
         for result in _invoke(project, command, variables, on_finished)
-        if result.node.resource_type != "operation"
+        # Hooks and exposures have results, too.
+        if result.node.resource_type not in ("operation", "exposure")
     ]
 
 

@@ -6,7 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from oms_pipeline.alerts import Kind, mail_dir
-from oms_pipeline.cli.alerts import MAIL_KINDS, group
+from oms_pipeline.cli import main
+from oms_pipeline.cli.alerts import MAIL_KINDS
 from oms_pipeline.settings import Settings
 
 
@@ -20,7 +21,7 @@ def test_every_kind_of_mail_can_be_looked_at(run: CliRunner, settings: Settings)
     assert list(MAIL_KINDS) == list(Kind)
     pages = set()
     for kind in MAIL_KINDS:
-        told = run.invoke(group, ["preview", kind])
+        told = run.invoke(main, ["alerts", "preview", kind])
         path = Path(told.output.strip())
         assert path == mail_dir(settings) / f"preview_{kind}.html"
         pages.add(path.read_text(encoding="utf-8"))
@@ -29,7 +30,7 @@ def test_every_kind_of_mail_can_be_looked_at(run: CliRunner, settings: Settings)
 
 
 def test_a_trial_without_a_server_is_a_file_and_says_what_to_set(run: CliRunner, settings: Settings) -> None:
-    told = run.invoke(group, ["test"])
+    told = run.invoke(main, ["alerts", "test"])
     (mail,) = mail_dir(settings).glob("*.eml")
     assert f"The mail is a file: {mail}" in told.output
     assert "To send them, set OMS_SMTP_URL." in told.output

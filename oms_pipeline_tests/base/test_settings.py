@@ -17,6 +17,7 @@ from oms_pipeline.settings import (
     PROFILES,
     PROJECT_DIR,
     SAMPLE_HISTORY_DAYS,
+    SECRETS,
     VARIABLES,
     PostgresLogin,
     SnowflakeLogin,
@@ -199,9 +200,10 @@ def test_the_snowflake_profile_is_read_whole(tmp_path: Path) -> None:
     (tmp_path / "key.p8").write_text(KEY)
     in_file = read_settings({**SNOWFLAKE, "SNOWFLAKE_PRIVATE_KEY_FILE": str(tmp_path / "key.p8")}).snowflake
     in_variable = read_settings({**SNOWFLAKE, "SNOWFLAKE_PRIVATE_KEY": KEY.replace("\n", "\\n")}).snowflake
-    assert in_file == in_variable
     assert in_file is not None
-    assert (in_file.account, in_file.user, in_file.private_key) == ("myorg-myaccount", "OMS", KEY)
+    assert in_variable is not None
+    assert in_variable.private_key == KEY
+    assert (in_file.account, in_file.user, in_file.private_key) == ("myorg-myaccount", "OMS", KEY.strip())
     assert (in_file.role, in_file.warehouse, in_file.database) == ("OMS_TRANSFORMER", "OMS_PIPELINE", "OMS")
     assert (in_file.passphrase, in_file.url) == (None, None)
 
@@ -233,6 +235,35 @@ def test_what_the_snowflake_profile_lacks_is_told(changes: dict[str, str], told:
     assert told in str(error.value)
     assert "\n" not in str(error.value)
     assert "s3cret" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_may_lie_in_a_file_and_a_value_beside_it_wins(name: str, tmp_path: Path) -> None:
+    everything = {
+        **{secret: "postgresql://me:s3cret@db.example.com/oms" for secret in SECRETS},
+        **METABASE,
+        **OWN,
+        **(SNOWFLAKE if name.startswith("SNOWFLAKE_") else {}),
+        "OMS_SMTP_URL": "smtp://me:s3cret@smtp.example.com",
+        "OMS_METABASE_USER": "data@example.com",
+        "SNOWFLAKE_PRIVATE_KEY": KEY.strip(),
+        "SNOWFLAKE_DASHBOARDS_PRIVATE_KEY": KEY.strip(),
+    }
+    (tmp_path / "secret").write_text(f"{everything[name]}\n", encoding="utf-8")
+
+    in_file = {**everything, name: "", f"{name}_FILE": str(tmp_path / "secret")}
+    assert read_settings(in_file) == read_settings(everything)
+    assert read_settings({**everything, f"{name}_FILE": "/nothing"}) == read_settings(everything)
+    assert "s3cret" not in repr(read_settings(in_file))
+    assert "MII" not in repr(read_settings(in_file))
+
+
+@pytest.mark.parametrize(("content", "told"), [(None, "cannot be read. Set it to"), (" \n", "is empty. Write")])
+def test_a_file_that_holds_no_secret_is_told(content: str | None, told: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_text(content, encoding="utf-8")
+    with pytest.raises(SettingsError, match=f"OMS_PUBLISH_URL_FILE .*secret.* {told}"):
+        read_settings({"OMS_PUBLISH_URL_FILE": str(tmp_path / "secret")})
 
 
 def test_settings_never_show_the_key() -> None:
@@ -355,8 +386,9 @@ def test_a_metabase_that_cannot_be_reached_as_it_is_set_is_told_in_one_line(
     assert "s3cret" not in str(error.value)
 
 
-def test_without_its_address_there_is_no_metabase_whatever_else_is_set() -> None:
-    settings = read_settings({**METABASE, "OMS_METABASE_URL": ""})
+@pytest.mark.parametrize("address", ["", "off"])
+def test_without_its_address_there_is_no_metabase_whatever_else_is_set(address: str) -> None:
+    settings = read_settings({**METABASE, "OMS_METABASE_URL": address})
     assert settings.metabase is None
     assert settings.publish_url == PUBLISHED["OMS_PUBLISH_URL"]
 
@@ -389,7 +421,7 @@ def test_on_snowflake_metabase_logs_in_as_the_dashboards_user_with_its_own_key(t
     reads = settings.metabase.reads
     assert isinstance(reads, SnowflakeLogin)
     assert (reads.user, reads.role, reads.warehouse) == ("OMS_DASHBOARDS_USER", "OMS_REPORTER", "OMS_DASHBOARDS")
-    assert reads.private_key == DASHBOARDS_KEY
+    assert reads.private_key == DASHBOARDS_KEY.strip()
     assert reads.passphrase is None
     assert "MII" not in repr(settings)
 

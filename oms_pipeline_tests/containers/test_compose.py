@@ -1,13 +1,14 @@
 """What docker-compose.yml promises of every service: health, limits, no rights it does not need, no door left open."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from oms_pipeline.settings import PROJECT_DIR, read_settings
+from oms_pipeline.settings import PROJECT_DIR, PostgresLogin, read_settings
 
 TEXT = (PROJECT_DIR / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load(TEXT)
@@ -88,25 +89,40 @@ def test_no_secret_stands_in_the_file_and_passwords_are_nobodys_business() -> No
 
 @pytest.mark.parametrize("name", PARTS)
 def test_with_nothing_configured_the_pipeline_gets_settings_it_understands(name: str, tmp_path: Path) -> None:
+    subprocess.run(["sh", PROJECT_DIR / "deploy" / "docker" / "secrets.sh", tmp_path], check=True)
     environment = {
-        variable: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value))
+        variable: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value)).replace("/var/lib/oms-secrets", str(tmp_path))
         for variable, value in PARTS[name]["environment"].items()
     }
-    if "OMS_METABASE_URL" in environment:
-        # The service's script adds what is secret.
-        environment["OMS_METABASE_PASSWORD"] = "s3cret"  # noqa: S105
-        environment["OMS_METABASE_DATABASE_URL"] = "postgresql://reader:s3cret@postgres:5432/marts"
     settings = read_settings({**environment, "OMS_HOME": str(tmp_path)})
     assert settings.uses_sample
     assert settings.sample_url == "postgresql://oms@sample-oms:5432/oms"
     assert settings.dagster_database_url == "postgresql://dagster@postgres:5432/dagster"
     assert settings.smtp is not None
+    # Runs are children of the code server, and each keeps the dashboards.
+    assert (settings.metabase is not None) is (name in {"code", "dashboards"})
+    if settings.metabase is not None:
+        assert settings.metabase.url == "http://metabase:3000"
+        assert settings.metabase.password == (tmp_path / "metabase_admin").read_text()
+        reader = (tmp_path / "marts_reader").read_text()
+        assert settings.metabase.reads == PostgresLogin("postgres", 5432, "marts", "marts_reader", reader)
+
+
+def test_the_host_saves_databases_that_the_stack_has() -> None:
+    host = (PROJECT_DIR / "deploy" / "aws" / "oms-host").read_text(encoding="utf-8")
+    (service,) = re.findall(r"^service=(\w+)$", host, re.MULTILINE)
+    (databases,) = re.findall(r'^databases="([^"]+)"$', host, re.MULTILINE)
+    assert any(mount.endswith("databases.sh:ro") for mount in SERVICES[service]["volumes"])
+    made = (PROJECT_DIR / "deploy" / "docker" / "databases.sh").read_text(encoding="utf-8")
+    (names,) = re.findall(r"^for name in ([\w ]+); do\n.*\ncreate database", made, re.MULTILINE)
+    assert set(databases.split()) <= set(names.split())
 
 
 def test_what_the_stack_itself_decides_can_still_be_set_in_the_env_file() -> None:
     """A variable in `environment` wins over .env, so it must take the value from there."""
     for service in PARTS.values():
         for variable, value in service["environment"].items():
-            if not variable.startswith("OMS_") or variable in {"OMS_HOME", "OMS_SAMPLE_URL", "OMS_METABASE_URL"}:
+            # A secret set in .env wins over the file that is named here.
+            if not variable.startswith("OMS_") or variable in {"OMS_HOME", "OMS_SAMPLE_URL"} or "_FILE" in variable:
                 continue
             assert value.startswith(f"${{{variable}:-"), variable

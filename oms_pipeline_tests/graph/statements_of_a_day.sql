@@ -2906,13 +2906,13 @@ commit;
 -- ops/pipeline_runs
 insert into ops.pipeline_runs (run_id, job, first_day, last_day, layer, row_count, seconds, started_at, finished_at)
 select run_id, job, first_day, last_day, layer, row_count, seconds, started_at, finished_at from (
-    select 'efc84188-7b08-416f-9917-806c8ba9c877' as run_id, 'daily_oms' as job, date '2026-03-07' as first_day, date '2026-03-07' as last_day, 'raw' as layer, 2411 as row_count, cast(4.768 as double) as seconds, timestamp '2026-11-25 16:06:47' as started_at, timestamp '2026-11-25 16:07:29' as finished_at
-    union all select 'efc84188-7b08-416f-9917-806c8ba9c877' as run_id, 'daily_oms' as job, date '2026-03-07' as first_day, date '2026-03-07' as last_day, 'external' as layer, 2411 as row_count, cast(5.980 as double) as seconds, timestamp '2026-11-25 16:06:47' as started_at, timestamp '2026-11-25 16:07:29' as finished_at
-    union all select 'efc84188-7b08-416f-9917-806c8ba9c877' as run_id, 'daily_oms' as job, date '2026-03-07' as first_day, date '2026-03-07' as last_day, 'staging' as layer, 2411 as row_count, cast(3.221 as double) as seconds, timestamp '2026-11-25 16:06:47' as started_at, timestamp '2026-11-25 16:07:29' as finished_at
-    union all select 'efc84188-7b08-416f-9917-806c8ba9c877' as run_id, 'daily_oms' as job, date '2026-03-07' as first_day, date '2026-03-07' as last_day, 'intermediate' as layer, 4556 as row_count, cast(4.373 as double) as seconds, timestamp '2026-11-25 16:06:47' as started_at, timestamp '2026-11-25 16:07:29' as finished_at
-    union all select 'efc84188-7b08-416f-9917-806c8ba9c877' as run_id, 'daily_oms' as job, date '2026-03-07' as first_day, date '2026-03-07' as last_day, 'marts' as layer, 984 as row_count, cast(7.761 as double) as seconds, timestamp '2026-11-25 16:06:47' as started_at, timestamp '2026-11-25 16:07:29' as finished_at
+    select 'this run' as run_id, 'daily_oms' as job, date '2026-03-07' as first_day, date '2026-03-07' as last_day, 'raw' as layer, 2411 as row_count, cast(1.5 as double) as seconds, timestamp '2026-03-08 02:00:00' as started_at, timestamp '2026-03-08 02:00:00' as finished_at
+    union all select 'this run' as run_id, 'daily_oms' as job, date '2026-03-07' as first_day, date '2026-03-07' as last_day, 'external' as layer, 2411 as row_count, cast(1.5 as double) as seconds, timestamp '2026-03-08 02:00:00' as started_at, timestamp '2026-03-08 02:00:00' as finished_at
+    union all select 'this run' as run_id, 'daily_oms' as job, date '2026-03-07' as first_day, date '2026-03-07' as last_day, 'staging' as layer, 2411 as row_count, cast(1.5 as double) as seconds, timestamp '2026-03-08 02:00:00' as started_at, timestamp '2026-03-08 02:00:00' as finished_at
+    union all select 'this run' as run_id, 'daily_oms' as job, date '2026-03-07' as first_day, date '2026-03-07' as last_day, 'intermediate' as layer, 4556 as row_count, cast(1.5 as double) as seconds, timestamp '2026-03-08 02:00:00' as started_at, timestamp '2026-03-08 02:00:00' as finished_at
+    union all select 'this run' as run_id, 'daily_oms' as job, date '2026-03-07' as first_day, date '2026-03-07' as last_day, 'marts' as layer, 984 as row_count, cast(1.5 as double) as seconds, timestamp '2026-03-08 02:00:00' as started_at, timestamp '2026-03-08 02:00:00' as finished_at
 ) as done
-where layer not in (select layer from ops.pipeline_runs where run_id = 'efc84188-7b08-416f-9917-806c8ba9c877');
+where layer not in (select layer from ops.pipeline_runs where run_id = 'this run');
 
 -- ops/pipeline_runs
 commit;
