@@ -31,10 +31,10 @@ dev: $(READY)      ## Dagster's web UI and daemon on http://localhost:3000
 	@$(BIN)/oms dev
 
 test: $(READY)     ## the fast suite: real parts, nothing slow
-	@$(BIN)/python -m pytest -q -m "not slow"
+	@$(BIN)/python -m pytest -q -m "not slow" --numprocesses 2 --dist loadfile
 
-test-all: $(READY) ## every test, the browser and the long properties included
-	@$(BIN)/python -m pytest -q
+test-all: test     ## every test, the browser and the long properties included
+	@$(BIN)/python -m pytest -q -m slow
 
 lint: $(READY)     ## style, types, SQL, which room imports which, and what is deployed
 	@$(BIN)/ruff check .
