@@ -43,8 +43,8 @@ class Machine:
             (self.root / name).mkdir(parents=True)
         (self.root / "etc" / "oms-host").write_text(f"BUCKET={bucket}\nSETTINGS={settings}\n")
         image = self.folder / "image"
-        shutil.copytree(PROJECT_DIR / "deploy" / "aws", image / "deploy" / "aws")
-        (image / "docker-compose.yml").write_text("services: {}\n")
+        shutil.copytree(PROJECT_DIR / "deploy", image / "deploy")
+        shutil.copyfile(PROJECT_DIR / "docker-compose.yml", image / "docker-compose.yml")
         (image / "docker-compose").write_text("#!/bin/sh\n")
         shutil.copyfile(SCRIPT, self.root / "usr" / "bin" / "oms-host")
         (self.folder / "bin").mkdir()
