@@ -240,7 +240,7 @@ def test_what_the_snowflake_profile_lacks_is_told(changes: dict[str, str], told:
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_may_lie_in_a_file_and_a_value_beside_it_wins(name: str, tmp_path: Path) -> None:
     everything = {
-        **{secret: "postgresql://me:s3cret@db.example.com/oms" for secret in SECRETS},
+        **dict.fromkeys(SECRETS, "postgresql://me:s3cret@db.example.com/oms"),
         **METABASE,
         **OWN,
         **(SNOWFLAKE if name.startswith("SNOWFLAKE_") else {}),
