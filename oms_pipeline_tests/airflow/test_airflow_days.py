@@ -85,6 +85,7 @@ class Dagster:
         self.launch = launch or {"__typename": "LaunchRunSuccess", "run": {"runId": "new"}}
         self.launched: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
+        self.refusing = False
 
     def ask(self, conversation: Any) -> Any:
         data = None
@@ -114,16 +115,21 @@ class Dagster:
             return {"__typename": "Run", "eventConnection": page}
         if query == api.CANCEL:
             self.cancelled.append(variables["run"])
+            if self.refusing:
+                return {"__typename": "TerminateRunFailure", "message": "It cannot be terminated."}
+            self.runs[variables["run"]]["status"] = "CANCELING"
             return {"__typename": "TerminateRunSuccess"}
         assert query == api.LAUNCH
         self.launched.append(variables["run"])
         return self.launch
 
 
-def attach_or_launch(dagster: Dagster, number: int = 1, first_of_round: int = 1, days: Any = None) -> tuple[str, bool]:
+def attach_or_launch(
+    dagster: Dagster, number: int = 1, first_of_round: int = 1, days: Any = None, **options: bool
+) -> tuple[str, bool]:
     attempt = api.Attempt("dag/run/task/-1", number, first_of_round)
     days = days or api.Days("2026-03-02", "2026-03-02")
-    result: tuple[str, bool] = dagster.ask(api.attach_or_launch(JOB, days, attempt, NOW))
+    result: tuple[str, bool] = dagster.ask(api.attach_or_launch(JOB, days, attempt, NOW, **options))
     return result
 
 
@@ -269,7 +275,14 @@ def test_a_run_that_has_succeeded_is_the_result_of_a_retry_but_not_of_a_cleared_
         assert attach_or_launch(dagster, number, first_of_round) == ("new", False)
 
 
-@pytest.mark.parametrize("status", ["FAILURE", "CANCELED"])
+def test_a_cleared_task_cancels_the_run_it_waited_for_where_that_is_asked_for_and_launches_another() -> None:
+    dagster = Dagster(run("a", "STARTED", ended=None, airflow_round="1"))
+    assert attach_or_launch(dagster, number=2, first_of_round=1, cancel_run=True) == ("a", True)  # a retry
+    assert attach_or_launch(dagster, number=2, first_of_round=2, cancel_run=True) == ("new", False)
+    assert dagster.cancelled == ["a"]
+
+
+@pytest.mark.parametrize("status", ["FAILURE", "CANCELING", "CANCELED"])
 def test_after_a_failed_run_a_retry_launches_another(status: str) -> None:
     dagster = Dagster(run("a", status, airflow_round="1", **{"dagster_will_retry": "false"}))
     assert attach_or_launch(dagster, number=2) == ("new", False)
@@ -333,6 +346,23 @@ def test_only_a_run_that_goes_on_is_cancelled_and_the_one_by_which_dagster_repla
     dagster = Dagster(run("b", "STARTED", ended=None), replaced)
     dagster.ask(api.cancel("a", NOW))
     assert dagster.cancelled == ["b"]
+    dagster.ask(api.cancel("a", NOW))
+    assert dagster.cancelled == ["b"]
     done = Dagster(run("a", "SUCCESS"))
     done.ask(api.cancel("a", NOW))
     assert done.cancelled == []
+
+
+def test_a_run_that_dagster_does_not_cancel_is_an_error_unless_it_has_ended_meanwhile() -> None:
+    dagster = Dagster(run("a", "STARTED", ended=None))
+    dagster.refusing = True
+    with pytest.raises(api.DagsterError, match="does not cancel run a: It cannot be terminated"):
+        dagster.ask(api.cancel("a", NOW))
+    conversation = api.cancel("a", NOW)
+    query, variables = next(conversation)
+    query, variables = conversation.send({"answer": dagster.answer(query, variables)})
+    refusal = dagster.answer(query, variables)
+    dagster.runs["a"]["status"] = "CANCELED"  # somebody else was faster
+    query, variables = conversation.send({"answer": refusal})
+    with pytest.raises(StopIteration):
+        conversation.send({"answer": dagster.answer(query, variables)})

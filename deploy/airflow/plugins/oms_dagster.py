@@ -101,7 +101,8 @@ class DagsterDaysOperator(BaseOperator):
             dagster = _address(connection)
             own_day = data_day(own_instant(context["dag_run"]), ZoneInfo(self.timezone))
             days = chosen_days(self.first_day, self.last_day, otherwise=own_day)
-            asked = attach_or_launch(job, days, _attempt(context["ti"], self.retries or 0), time.time())
+            attempt = _attempt(context["ti"], self.retries or 0)
+            asked = attach_or_launch(job, days, attempt, time.time(), cancel_run=self.cancel_run)
             run_id, was_there = dagster.ask(asked)
         except UnknownDayError as error:
             raise AirflowFailException(str(error)) from None

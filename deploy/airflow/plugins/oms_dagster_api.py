@@ -160,6 +160,11 @@ class Sight:
     ended: bool
     error: str | None = None
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it may still succeed."""
+        return not self.ended and self.status != "CANCELING"
+
 
 def data_day(own_instant: datetime, timezone: tzinfo) -> date:
     """The day whose data a run is for: the day before the run's own, on the calendar of a time zone."""
@@ -202,17 +207,20 @@ def chosen_days(first: str, last: str, otherwise: date) -> Days:
     return days
 
 
-def attach_or_launch(job: Job, days: Days, attempt: Attempt, now: float) -> Conversation:
+def attach_or_launch(job: Job, days: Days, attempt: Attempt, now: float, *, cancel_run: bool = False) -> Conversation:
     """Finds the run that an earlier try of the task has launched, else launches one.
 
     A run that goes on is waited for, whoever cleared or retried the task. A run that has succeeded is the result of a
-    retry, but not of a task that was cleared: somebody wants it to run again. After a failed run comes a new one.
+    retry, but not of a task that was cleared: somebody wants it to run again. After a run that failed or was
+    cancelled comes a new one.
 
     Args:
         job: What to run.
         days: For which days; checked first, since Dagster itself launches a run for a day that does not exist.
         attempt: Who asks.
         now: Seconds since 1970.
+        cancel_run: Clearing the task cancels its run. Who waits for that run may not have done so yet: it is cancelled
+            here, too, and another one launched.
 
     Returns:
         The run's ID, and whether it was there before.
@@ -232,7 +240,9 @@ def attach_or_launch(job: Job, days: Days, attempt: Attempt, now: float) -> Conv
     if earlier:
         newest = earlier[0]
         sight = yield from look(newest["runId"], now)
-        if not sight.ended or (sight.status == "SUCCESS" and _same_round(newest, attempt)):
+        if cancel_run and _tags(newest).get(ROUND_TAG) != str(attempt.first_of_round):
+            yield from cancel(sight.run_id, now)
+        elif sight.goes_on or (sight.status == "SUCCESS" and _same_round(newest, attempt)):
             return sight.run_id, True
 
     tags = {TASK_TAG: attempt.task, ROUND_TAG: str(attempt.first_of_round), **days.tags}
@@ -279,8 +289,11 @@ def look(run_id: str, now: float) -> Conversation:
 def cancel(run_id: str, now: float) -> Conversation:
     """Cancels a run, or what Dagster has replaced it by; one that has ended stays as it is."""
     sight = yield from look(run_id, now)
-    if not sight.ended:
-        answer = yield CANCEL, {"run": sight.run_id}
+    if not sight.goes_on:
+        return
+    answer = yield CANCEL, {"run": sight.run_id}
+    sight = yield from look(sight.run_id, now)
+    if sight.goes_on:  # else it has ended by itself, or somebody else was faster
         _expect(answer, "TerminateRunSuccess", f"Dagster does not cancel run {sight.run_id}")
 
 
