@@ -49,6 +49,8 @@ DRAFT = 28
 RETURNED_AND_DELETED = 29
 CANCELLED = 30
 LINE_COMES_BACK = 31
+BOOKED_WRONG, BOOKED_RIGHT = 32, 33
+PAID_IN_EUROS = 34
 
 
 def order(
@@ -131,6 +133,16 @@ def first_day(oms: Pipeline) -> None:
         order(CANCELLED, "2025-11-01 16:00", (1, "10.00"), customer_id=6),
         payment(300, CANCELLED, "charge", "10.00", "2025-11-01 16:00"),
         order(LINE_COMES_BACK, "2025-11-01 16:00", (1, "10.00"), (1, "25.00")),
+        order(BOOKED_WRONG, "2025-11-01 16:00", (1, "10.00"), store_id=BERLIN, currency="EUR"),
+        order(BOOKED_RIGHT, "2025-11-01 16:00", (1, "10.00"), store_id=BERLIN, currency="EUR"),
+        payment(320, BOOKED_WRONG, "charge", "10.00", "2025-11-01 16:00", currency="EUR"),
+        payment(321, BOOKED_WRONG, "refund", "10.00", "2025-11-01 19:00", currency="EUR"),
+        shipment(32, BOOKED_WRONG, "2025-11-01 18:00", (1, 1), store_id=BERLIN),
+        refunded_return(32, BOOKED_WRONG, 1, "10.00", 321, "2025-11-01 19:00"),
+        order(PAID_IN_EUROS, "2025-11-01 16:00", (1, "10.00")),
+        payment(340, PAID_IN_EUROS, "charge", "10.00", "2025-11-01 16:00"),
+        payment(341, PAID_IN_EUROS, "charge", "9.00", "2025-11-01 16:00", currency="EUR"),
+        payment(342, PAID_IN_EUROS, "refund", "4.00", "2025-11-01 17:00", currency="EUR"),
     )
     # The last second of 1 November in New York.
     oms.edit("2025-11-02 03:59:59", order(21, "2025-11-02 03:59:59", (1, "10.00")))
@@ -178,6 +190,11 @@ def third_day(oms: Pipeline) -> None:
         refunded_return(29, RETURNED_AND_DELETED, 2, "12.50", 290, "2025-11-03 05:00"),
         f"delete from order_items where order_id = {RETURNED_AND_DELETED} and line_no = 2",
         touch(RETURNED_AND_DELETED),
+        # All but the order's own row.
+        *(
+            f"update {table} set order_id = {BOOKED_RIGHT} where order_id = {BOOKED_WRONG}"
+            for table in ("payments", "shipments", "shipment_items", "returns")
+        ),
     )
 
 

@@ -768,6 +768,18 @@ final as (
     union
     select order_id from shipments
     where shipment_id in (select shipment_id from staged_shipment_items)
+    -- Where it belonged to another order before, that one has lost it.
+    union
+    select order_id from "OMS"."MARTS"."FCT_PAYMENTS"
+    where payment_id in (select payment_id from OMS.staging.stg_oms__payments)
+    -- Where it belonged to another order before, that one has lost it.
+    union
+    select order_id from "OMS"."MARTS"."FCT_SHIPMENTS"
+    where shipment_id in (select shipment_id from OMS.staging.stg_oms__shipments)
+    -- Where it belonged to another order before, that one has lost it.
+    union
+    select order_id from "OMS"."MARTS"."FCT_RETURNS"
+    where return_id in (select return_id from OMS.staging.stg_oms__returns)
     union
     select order_id from orders
     where store_id in (select store_id from moved_stores)
@@ -1012,7 +1024,8 @@ joined as (
             else -payments.amount
         end as captured_amount,
         cast(convert_timezone('UTC', orders.timezone, payments.occurred_at) as date) as business_day,
-        refunds_of_returns.payment_id is not null as is_return_refund
+        refunds_of_returns.payment_id is not null as is_return_refund,
+        payments.currency = orders.currency as is_order_currency
     from payments
     inner join orders on payments.order_id = orders.order_id
     left join refunds_of_returns
@@ -1032,11 +1045,13 @@ final as (
         cast(captured_amount as decimal(18, 2)) as captured_amount,
         cast(
             case
-                when kind = 'refund' and not is_return_refund and not is_order_cancelled then -captured_amount
+                when kind = 'refund' and is_order_currency and not is_return_refund and not is_order_cancelled
+                    then -captured_amount
                 else 0
             end as decimal(18, 2)
         ) as shipping_refunded,
         currency,
+        is_order_currency,
         parent_payment_id,
         occurred_at,
         business_day,
@@ -1048,10 +1063,10 @@ final as (
 select * from final
 )
 
-        select payment_id, order_id, store_id, kind, method, status, amount, captured_amount, shipping_refunded, currency, parent_payment_id, occurred_at, business_day, is_return_refund, updated_at, false as is_gone
+        select payment_id, order_id, store_id, kind, method, status, amount, captured_amount, shipping_refunded, currency, is_order_currency, parent_payment_id, occurred_at, business_day, is_return_refund, updated_at, false as is_gone
         from made
         union all
-        select payment_id, order_id, store_id, kind, method, status, amount, captured_amount, shipping_refunded, currency, parent_payment_id, occurred_at, business_day, is_return_refund, updated_at, true as is_gone
+        select payment_id, order_id, store_id, kind, method, status, amount, captured_amount, shipping_refunded, currency, is_order_currency, parent_payment_id, occurred_at, business_day, is_return_refund, updated_at, true as is_gone
         from OMS.marts.fct_payments as stored
         where stored.order_id in (select order_id from OMS.intermediate.int_orders__affected)
             and not exists (select 1 from made where stored.payment_id = made.payment_id)
@@ -1059,9 +1074,9 @@ select * from final
     on stored.payment_id = made.payment_id
     when matched and made.is_gone then delete
     when matched then update set
-        payment_id = made.payment_id, order_id = made.order_id, store_id = made.store_id, kind = made.kind, method = made.method, status = made.status, amount = made.amount, captured_amount = made.captured_amount, shipping_refunded = made.shipping_refunded, currency = made.currency, parent_payment_id = made.parent_payment_id, occurred_at = made.occurred_at, business_day = made.business_day, is_return_refund = made.is_return_refund, updated_at = made.updated_at
-    when not matched then insert (payment_id, order_id, store_id, kind, method, status, amount, captured_amount, shipping_refunded, currency, parent_payment_id, occurred_at, business_day, is_return_refund, updated_at)
-    values (made.payment_id, made.order_id, made.store_id, made.kind, made.method, made.status, made.amount, made.captured_amount, made.shipping_refunded, made.currency, made.parent_payment_id, made.occurred_at, made.business_day, made.is_return_refund, made.updated_at);
+        payment_id = made.payment_id, order_id = made.order_id, store_id = made.store_id, kind = made.kind, method = made.method, status = made.status, amount = made.amount, captured_amount = made.captured_amount, shipping_refunded = made.shipping_refunded, currency = made.currency, is_order_currency = made.is_order_currency, parent_payment_id = made.parent_payment_id, occurred_at = made.occurred_at, business_day = made.business_day, is_return_refund = made.is_return_refund, updated_at = made.updated_at
+    when not matched then insert (payment_id, order_id, store_id, kind, method, status, amount, captured_amount, shipping_refunded, currency, is_order_currency, parent_payment_id, occurred_at, business_day, is_return_refund, updated_at)
+    values (made.payment_id, made.order_id, made.store_id, made.kind, made.method, made.status, made.amount, made.captured_amount, made.shipping_refunded, made.currency, made.is_order_currency, made.parent_payment_id, made.occurred_at, made.business_day, made.is_return_refund, made.updated_at);
 
 -- marts/fct_shipments
 merge into OMS.marts.fct_shipments as stored
@@ -1644,8 +1659,9 @@ with orders as (
 payments as (
     select
         order_id,
-        sum(case when kind = 'charge' then captured_amount else 0 end) as charged,
-        sum(case when kind = 'refund' then -captured_amount else 0 end) as refunded
+        sum(case when is_order_currency and kind = 'charge' then captured_amount else 0 end) as charged,
+        sum(case when is_order_currency and kind = 'refund' then -captured_amount else 0 end) as refunded,
+        max(case when not is_order_currency and captured_amount <> 0 then 1 else 0 end) as has_other_currency
     from OMS.marts.fct_payments
     where order_id in (select order_id from OMS.intermediate.int_orders__affected)
     group by order_id
@@ -1656,7 +1672,8 @@ joined as (
         orders.*,
         case when orders.is_cancelled then 0 else orders.grand_total end as amount_due,
         coalesce(payments.charged, 0) as charged,
-        coalesce(payments.refunded, 0) as refunded
+        coalesce(payments.refunded, 0) as refunded,
+        coalesce(payments.has_other_currency, 0) = 1 as has_other_currency
     from orders
     left join payments on orders.order_id = payments.order_id
 ),
@@ -1678,6 +1695,7 @@ final as (
             case when is_cancelled then charged - refunded else charged - amount_due end as decimal(18, 2)
         ) as difference,
         case
+            when has_other_currency then 'other_currency'
             when refunded > charged then 'over_refunded'
             when is_cancelled and charged = refunded then 'balanced'
             when is_cancelled then 'refund_missing'
@@ -2834,7 +2852,7 @@ select * from (select 'marts.fct_order_lines' as relation, (select count(*) from
 union all
 select * from (select 'marts.fct_orders' as relation, (select count(*) from marts.fct_orders) as row_count, cast(order_id as varchar) as c0, cast(order_number as varchar) as c1, cast(customer_id as varchar) as c2, cast(store_id as varchar) as c3, cast(employee_id as varchar) as c4, cast(currency as varchar) as c5, cast(status as varchar) as c6, cast(business_day as varchar) as c7, cast(placed_at as varchar) as c8, cast(paid_at as varchar) as c9, cast(promised_ship_by as varchar) as c10, cast(due_day as varchar) as c11, cast(cancelled_at as varchar) as c12, cast(cancel_reason as varchar) as c13, cast(is_cancelled as varchar) as c14, cast(is_guest as varchar) as c15, cast(line_count as varchar) as c16, cast(units_ordered as varchar) as c17, cast(units_cancelled as varchar) as c18, cast(gmv as varchar) as c19, cast(cancelled_value as varchar) as c20, cast(discounts as varchar) as c21, cast(returns_value as varchar) as c22, cast(net_sales as varchar) as c23, cast(shipping_charged as varchar) as c24, cast(shipping_refunded as varchar) as c25, cast(net_revenue as varchar) as c26, cast(tax_total as varchar) as c27, cast(grand_total as varchar) as c28, cast(units_shipped as varchar) as c29, cast(units_shipped_on_time as varchar) as c30, cast(first_shipped_at as varchar) as c31, cast(last_delivered_at as varchar) as c32, cast(updated_at as varchar) as c33 from marts.fct_orders where true limit 5)
 union all
-select * from (select 'marts.fct_payments' as relation, (select count(*) from marts.fct_payments) as row_count, cast(payment_id as varchar) as c0, cast(order_id as varchar) as c1, cast(store_id as varchar) as c2, cast(kind as varchar) as c3, cast(method as varchar) as c4, cast(status as varchar) as c5, cast(amount as varchar) as c6, cast(captured_amount as varchar) as c7, cast(shipping_refunded as varchar) as c8, cast(currency as varchar) as c9, cast(parent_payment_id as varchar) as c10, cast(occurred_at as varchar) as c11, cast(business_day as varchar) as c12, cast(is_return_refund as varchar) as c13, cast(updated_at as varchar) as c14, null as c15, null as c16, null as c17, null as c18, null as c19, null as c20, null as c21, null as c22, null as c23, null as c24, null as c25, null as c26, null as c27, null as c28, null as c29, null as c30, null as c31, null as c32, null as c33 from marts.fct_payments where true limit 5)
+select * from (select 'marts.fct_payments' as relation, (select count(*) from marts.fct_payments) as row_count, cast(payment_id as varchar) as c0, cast(order_id as varchar) as c1, cast(store_id as varchar) as c2, cast(kind as varchar) as c3, cast(method as varchar) as c4, cast(status as varchar) as c5, cast(amount as varchar) as c6, cast(captured_amount as varchar) as c7, cast(shipping_refunded as varchar) as c8, cast(currency as varchar) as c9, cast(is_order_currency as varchar) as c10, cast(parent_payment_id as varchar) as c11, cast(occurred_at as varchar) as c12, cast(business_day as varchar) as c13, cast(is_return_refund as varchar) as c14, cast(updated_at as varchar) as c15, null as c16, null as c17, null as c18, null as c19, null as c20, null as c21, null as c22, null as c23, null as c24, null as c25, null as c26, null as c27, null as c28, null as c29, null as c30, null as c31, null as c32, null as c33 from marts.fct_payments where true limit 5)
 union all
 select * from (select 'marts.fct_returns' as relation, (select count(*) from marts.fct_returns) as row_count, cast(return_id as varchar) as c0, cast(order_id as varchar) as c1, cast(line_no as varchar) as c2, cast(product_id as varchar) as c3, cast(store_id as varchar) as c4, cast(customer_id as varchar) as c5, cast(currency as varchar) as c6, cast(quantity as varchar) as c7, cast(reason as varchar) as c8, cast(status as varchar) as c9, cast(requested_at as varchar) as c10, cast(received_at as varchar) as c11, cast(refunded_at as varchar) as c12, cast(business_day as varchar) as c13, cast(ship_cohort_day as varchar) as c14, cast(ship_cohort_store_id as varchar) as c15, cast(refund_amount as varchar) as c16, cast(refund_payment_id as varchar) as c17, cast(restocked as varchar) as c18, cast(is_received as varchar) as c19, cast(is_refunded as varchar) as c20, cast(updated_at as varchar) as c21, null as c22, null as c23, null as c24, null as c25, null as c26, null as c27, null as c28, null as c29, null as c30, null as c31, null as c32, null as c33 from marts.fct_returns where true limit 5)
 union all

@@ -150,3 +150,35 @@ def test_a_cancelled_order_sells_nothing_and_owes_its_refund(handmade: Handmade)
     assert handmade.rows("payment_reconciliation", "charged refunded state", SECOND_DAY, order_id=case.CANCELLED) == [
         (Decimal("10.00"), Decimal("10.00"), "balanced")
     ]
+
+
+def test_what_moves_to_another_order_leaves_nothing_with_the_one_it_leaves(handmade: Handmade) -> None:
+    def booked(loaded: dt.date, order_id: int) -> list[list[tuple[object, ...]]]:
+        return [
+            handmade.rows(mart, columns, loaded, order_id=order_id)
+            for mart, columns in (
+                ("fct_payments", "payment_id"),
+                ("fct_shipments", "shipment_id"),
+                ("fct_returns", "return_id"),
+                ("fct_orders", "units_shipped returns_value"),
+                ("payment_reconciliation", "charged refunded state"),
+            )
+        ]
+
+    ten, nothing = Decimal("10.00"), Decimal(0)
+    full = [[(320,), (321,)], [(32,)], [(32,)], [(1, ten)], [(ten, ten, "balanced")]]
+    empty = [[], [], [], [(0, nothing)], [(nothing, nothing, "unpaid")]]
+    assert [booked(SECOND_DAY, order_id) for order_id in (case.BOOKED_WRONG, case.BOOKED_RIGHT)] == [full, empty]
+    assert [booked(THIRD_DAY, order_id) for order_id in (case.BOOKED_WRONG, case.BOOKED_RIGHT)] == [empty, full]
+
+
+def test_money_in_another_currency_than_the_orders_is_told_and_never_added_up(handmade: Handmade) -> None:
+    assert handmade.rows(
+        "fct_orders", "currency shipping_refunded net_revenue", FIRST_DAY, order_id=case.PAID_IN_EUROS
+    ) == [("USD", Decimal(0), Decimal("10.00"))]
+    columns = "charged refunded difference state"
+    assert handmade.rows("payment_reconciliation", columns, FIRST_DAY, order_id=case.PAID_IN_EUROS) == [
+        (Decimal("10.00"), Decimal(0), Decimal(0), "other_currency")
+    ]
+    sold = {"business_day": FIRST_DAY, "store_id": case.NEW_YORK}
+    assert handmade.rows("daily_sales", "currency shipping_refunded", FIRST_DAY, **sold) == [("USD", Decimal(0))]

@@ -70,6 +70,7 @@ given_back as (
     join counted_orders as o on o.order_id = p.order_id
     where
         p.kind = 'refund'
+        and p.currency = o.currency
         and p.status = 'captured'
         and not o.is_cancelled
         and not exists (select from returns as r where r.refund_payment_id = p.payment_id)

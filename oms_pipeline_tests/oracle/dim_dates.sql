@@ -1,7 +1,7 @@
--- One row per day from 2015-01-01 to 2035-12-31. Names are English.
+-- One row per day from 1970-01-01 to 2069-12-31. Names are English.
 with days as (
     select day::date as date_day
-    from generate_series(timestamp '2015-01-01', timestamp '2035-12-31', interval '1 day') as spine (day)
+    from generate_series(timestamp '1970-01-01', timestamp '2069-12-31', interval '1 day') as spine (day)
 )
 
 select

@@ -35,8 +35,10 @@ refunded_returns as (
 other_refunds as (
     select p.order_id, sum(p.amount) as refunded
     from payments as p
+    join orders as o on o.order_id = p.order_id
     where
         p.kind = 'refund'
+        and p.currency = o.currency
         and p.status = 'captured'
         and not exists (select from returns as r where r.refund_payment_id = p.payment_id)
     group by p.order_id

@@ -13,6 +13,7 @@ select
         else p.amount
     end)::numeric(18, 2) as captured_amount,
     p.currency,
+    p.currency = o.currency as is_order_currency,
     p.parent_payment_id,
     p.occurred_at at time zone 'UTC' as occurred_at,
     (p.occurred_at at time zone st.timezone)::date as business_day,

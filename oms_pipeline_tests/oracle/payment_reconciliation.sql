@@ -1,12 +1,14 @@
 -- One row per order: what is due, what was paid, and what to make of it. Drafts and test orders are left out.
 with money as (
     select
-        order_id,
-        sum(case when kind = 'charge' then amount else 0 end) as charged,
-        sum(case when kind = 'refund' then amount else 0 end) as refunded
-    from payments
-    where status = 'captured'
-    group by order_id
+        o.order_id,
+        sum(p.amount) filter (where p.kind = 'charge' and p.currency = o.currency) as charged,
+        sum(p.amount) filter (where p.kind = 'refund' and p.currency = o.currency) as refunded,
+        bool_or(p.currency <> o.currency and p.amount <> 0) as has_other_currency
+    from payments as p
+    join orders as o on o.order_id = p.order_id
+    where p.status = 'captured'
+    group by o.order_id
 ),
 
 refunded_returns as (
@@ -27,6 +29,7 @@ figures as (
         case when o.status = 'cancelled' then 0 else o.grand_total end as amount_due,
         coalesce(m.charged, 0) as charged,
         coalesce(m.refunded, 0) as refunded,
+        coalesce(m.has_other_currency, false) as has_other_currency,
         coalesce(r.returns_value, 0) as returns_value
     from orders as o
     join stores as st on st.store_id = o.store_id
@@ -49,6 +52,7 @@ select
     returns_value::numeric(18, 2) as returns_value,
     (case when is_cancelled then charged - refunded else charged - amount_due end)::numeric(18, 2) as difference,
     case
+        when has_other_currency then 'other_currency'
         when refunded > charged then 'over_refunded'
         when is_cancelled and charged = refunded then 'balanced'
         when is_cancelled then 'refund_missing'

@@ -347,7 +347,7 @@ def test_the_calendar_is_whole_and_knows_iso_weeks(handmade):
         "dim_dates",
         "date_day year quarter month month_start month_name iso_week day_of_month iso_weekday weekday_name is_weekend",
     )
-    assert (days[0][0], days[-1][0], len(days)) == ("2015-01-01", "2035-12-31", 21 * 365 + 5)
+    assert (days[0][0], days[-1][0], len(days)) == ("1970-01-01", "2069-12-31", 100 * 365 + 25)
     assert [day for day in days if day[0] in {"2026-08-30", "2027-01-01"}] == by_hand("""
         2026-08-30 2026 3 8 2026-08-01 August  35 30 7 Sunday yes
         2027-01-01 2027 1 1 2027-01-01 January 53  1 5 Friday no

@@ -1,6 +1,11 @@
-{{ config(materialized='table', tags=['window'], meta={'committed': ['dim_stores']}) }}
+{{ config(
+    materialized='table',
+    tags=['window'],
+    meta={'committed': ['dim_stores', 'fct_payments', 'fct_shipments', 'fct_returns']}
+) }}
 
 {% set committed_stores = as_committed('dim_stores') %}
+{% set keys = {'payments': 'payment_id', 'shipments': 'shipment_id', 'returns': 'return_id'} %}
 
 with orders as (
     select * from {{ ref('int_orders__current') }}
@@ -44,6 +49,15 @@ final as (
     union
     select order_id from shipments
     where shipment_id in (select shipment_id from staged_shipment_items)
+    {%- for table, key in keys.items() %}
+    {%- set committed = as_committed('fct_' ~ table) %}
+    {%- if committed %}
+    -- Where it belonged to another order before, that one has lost it.
+    union
+    select order_id from {{ committed }}
+    where {{ key }} in (select {{ key }} from {{ ref('stg_oms__' ~ table) }})
+    {%- endif %}
+    {%- endfor %}
     {%- if committed_stores %}
     union
     select order_id from orders

@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 
 with days as (
-    {{ calendar_days('2015-01-01', '2036-01-01') }}
+    {{ calendar_days('1970-01-01', '2070-01-01') }}
 ),
 
 parts as (

@@ -33,7 +33,8 @@ joined as (
             else -payments.amount
         end as captured_amount,
         {{ local_date('payments.occurred_at', 'orders.timezone') }} as business_day,
-        refunds_of_returns.payment_id is not null as is_return_refund
+        refunds_of_returns.payment_id is not null as is_return_refund,
+        payments.currency = orders.currency as is_order_currency
     from payments
     inner join orders on payments.order_id = orders.order_id
     left join refunds_of_returns
@@ -53,11 +54,13 @@ final as (
         cast(captured_amount as decimal(18, 2)) as captured_amount,
         cast(
             case
-                when kind = 'refund' and not is_return_refund and not is_order_cancelled then -captured_amount
+                when kind = 'refund' and is_order_currency and not is_return_refund and not is_order_cancelled
+                    then -captured_amount
                 else 0
             end as decimal(18, 2)
         ) as shipping_refunded,
         currency,
+        is_order_currency,
         parent_payment_id,
         occurred_at,
         business_day,

@@ -8,8 +8,9 @@ with orders as (
 payments as (
     select
         order_id,
-        sum(case when kind = 'charge' then captured_amount else 0 end) as charged,
-        sum(case when kind = 'refund' then -captured_amount else 0 end) as refunded
+        sum(case when is_order_currency and kind = 'charge' then captured_amount else 0 end) as charged,
+        sum(case when is_order_currency and kind = 'refund' then -captured_amount else 0 end) as refunded,
+        max(case when not is_order_currency and captured_amount <> 0 then 1 else 0 end) as has_other_currency
     from {{ ref('fct_payments') }}
     where {{ affected_only('order_id', ref('int_orders__affected')) }}
     group by order_id
@@ -20,7 +21,8 @@ joined as (
         orders.*,
         case when orders.is_cancelled then 0 else orders.grand_total end as amount_due,
         coalesce(payments.charged, 0) as charged,
-        coalesce(payments.refunded, 0) as refunded
+        coalesce(payments.refunded, 0) as refunded,
+        coalesce(payments.has_other_currency, 0) = 1 as has_other_currency
     from orders
     left join payments on orders.order_id = payments.order_id
 ),
@@ -42,6 +44,7 @@ final as (
             case when is_cancelled then charged - refunded else charged - amount_due end as decimal(18, 2)
         ) as difference,
         case
+            when has_other_currency then 'other_currency'
             when refunded > charged then 'over_refunded'
             when is_cancelled and charged = refunded then 'balanced'
             when is_cancelled then 'refund_missing'
