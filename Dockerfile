@@ -41,7 +41,8 @@ LABEL org.opencontainers.image.title="OMS Pipeline" \
     org.opencontainers.image.revision="${REVISION}"
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin oms \
     # A new volume takes over who owns these.
-    && install --directory --owner=10001 --group=10001 /var/lib/oms /var/lib/oms-secrets
+    && install --directory --owner=10001 --group=10001 /var/lib/oms /var/lib/oms-secrets \
+        /var/lib/oms-secrets/databases /var/lib/oms-secrets/pipeline /var/lib/oms-secrets/metabase
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/oms /opt/oms
 ENV PATH=/opt/venv/bin:$PATH \

@@ -33,14 +33,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
 from oms_pipeline.errors import SettingsError
-from oms_pipeline.settings import (
-    PROJECT_DIR,
-    Settings,
-    describe_dsn,
-    get_settings,
-    s3_encryption_options,
-    s3_place,
-)
+from oms_pipeline.settings import PROJECT_DIR, Settings, get_settings, s3_encryption_options, s3_place
 
 EVENT_BATCH: Final = "1000"
 OPEN_DATABASES: Final = 4
@@ -75,12 +68,15 @@ def prepare_dagster_home(settings: Settings) -> None:
             draft.replace(config)
         # Two processes that make or migrate Dagster's databases at once fail on each other's tables.
         made = home / ".made"
-        state = f"{version('dagster')} {describe_dsn(settings.dagster_database_url or '')}"
-        if not made.exists() or made.read_text(encoding="utf-8") != state:
-            # Dagster prints each file that it looks at.
-            with redirect_stdout(StringIO()), redirect_stderr(StringIO()), DagsterInstance.get() as instance:
-                instance.upgrade()
-            made.write_text(state, encoding="utf-8")
+        in_this_folder = settings.dagster_database_url is None
+        if in_this_folder and made.exists() and made.read_text(encoding="utf-8") == version("dagster"):
+            return
+        # A database elsewhere is asked each time, which is soon done: somebody may have put back an older one.
+        # Dagster prints each file that it looks at.
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()), DagsterInstance.get() as instance:
+            instance.upgrade()
+        if in_this_folder:
+            made.write_text(version("dagster"), encoding="utf-8")
 
 
 class ComputeLogs(LocalComputeLogManager):

@@ -69,6 +69,7 @@ VARIABLES: Final[dict[str, str]] = {
     "OMS_WEB_URL": "Address of Dagster's web UI, for the links in mails.",
     "OMS_PUBLISH_URL": "PostgreSQL that the marts of the `local` profile are published to after each run, any DSN.",
     "OMS_METABASE_URL": "Address of Metabase. Unset or `off`: there is none.",
+    "OMS_METABASE_WEB_URL": "Address of Metabase as people reach it, for links. Unset: the one above.",
     "OMS_METABASE_API_KEY": "An API key of Metabase's group Administrators.",
     "OMS_METABASE_USER": "Instead of a key: an administrator's e-mail address; made if Metabase is not set up yet.",
     "OMS_METABASE_PASSWORD": "That administrator's password.",

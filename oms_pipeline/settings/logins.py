@@ -86,11 +86,12 @@ class MetabaseServer:
     """A Metabase, how to log in to it, and where it finds the marts.
 
     Attributes:
-        url: Its address, without a slash at its end.
+        url: Its address as the pipeline reaches it, without a slash at its end.
         reads: How it logs in to the database with the marts.
         api_key: An API key of an administrator, or None. Never shown.
         user: Instead of a key, an administrator's e-mail address.
         password: That administrator's password. Never shown.
+        web_url: Its address as people reach it; None where that is the same.
     """
 
     url: str
@@ -98,6 +99,12 @@ class MetabaseServer:
     api_key: str | None = field(default=None, repr=False)
     user: str | None = None
     password: str = field(default="", repr=False)
+    web_url: str | None = None
+
+    @property
+    def link(self) -> str:
+        """The address that links start with."""
+        return self.web_url or self.url
 
 
 def metabase_server(values: Mapping[str, str], profile: str) -> MetabaseServer:
@@ -113,8 +120,11 @@ def metabase_server(values: Mapping[str, str], profile: str) -> MetabaseServer:
         addresses_of("OMS_METABASE_USER", user)
         if "OMS_METABASE_PASSWORD" not in values:
             raise SettingsError("OMS_METABASE_PASSWORD is not set, and OMS_METABASE_USER is. Set it to its password.")
+    web_url = values.get("OMS_METABASE_WEB_URL")
+    if web_url is not None:
+        web_url = web_url_of("OMS_METABASE_WEB_URL", web_url, "http://host:3001")
     reads = _dashboards_login(values) if profile == "snowflake" else _published_as_metabase_reads_it(values)
-    return MetabaseServer(url, reads, api_key, user, values.get("OMS_METABASE_PASSWORD", ""))
+    return MetabaseServer(url, reads, api_key, user, values.get("OMS_METABASE_PASSWORD", ""), web_url)
 
 
 def snowflake_login(values: Mapping[str, str]) -> SnowflakeLogin:

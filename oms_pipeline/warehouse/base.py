@@ -28,6 +28,12 @@ PIPELINE_RUNS_COLUMNS = {
 }
 """Its columns and types, none of them null; instants in UTC."""
 
+LOAD_A_DAY = (
+    "Load a day: oms run --day D. "
+    "If the marts are older than this version of the project, build them anew first: oms rebuild"
+)
+"""What to do where a table that runs make is missing."""
+
 
 @dataclass(frozen=True)
 class Purpose:

@@ -22,6 +22,7 @@ from oms_pipeline.raw import Manifest, RawZone
 from oms_pipeline.warehouse import dbt_duckdb
 from oms_pipeline.warehouse.base import (
     LAYERS,
+    LOAD_A_DAY,
     PIPELINE_RUNS,
     PIPELINE_RUNS_COLUMNS,
     Purpose,
@@ -108,10 +109,7 @@ class DuckDBWarehouse:
             try:
                 return connection.sql(sql).to_arrow_table()
             except (duckdb.CatalogException, duckdb.BinderException) as error:
-                raise WarehouseError(
-                    f"DuckDB says: {str(error).splitlines()[0].rstrip('.')}. Load a day: oms run --day D. "
-                    "If the marts are older than this version of the project, build them anew first: oms rebuild"
-                ) from error
+                raise WarehouseError(f"DuckDB says: {str(error).splitlines()[0].rstrip('.')}. {LOAD_A_DAY}") from error
             except duckdb.Error as error:
                 raise WarehouseError(f"DuckDB says: {str(error).splitlines()[0]}") from error
 

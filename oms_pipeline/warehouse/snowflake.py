@@ -16,7 +16,7 @@ from oms_pipeline.presentation import PREVIEW_ROWS
 from oms_pipeline.raw import Manifest, RawZone
 from oms_pipeline.raw.manifest import day_prefix
 from oms_pipeline.settings import SnowflakeLogin
-from oms_pipeline.warehouse.base import LAYERS, Purpose, RegisteredDay, RelationFacts, Shown
+from oms_pipeline.warehouse.base import LAYERS, LOAD_A_DAY, Purpose, RegisteredDay, RelationFacts, Shown
 from oms_pipeline.warehouse.dbt_snowflake import on_connection
 from oms_pipeline.warehouse.snowflake_external import (
     STAGE,
@@ -113,7 +113,19 @@ class SnowflakeWarehouse:
     def reading(self, purpose: Purpose) -> Iterator[Callable[[str], pa.Table]]:
         """One login; what is asked is tagged with the purpose."""
         with connect(self.login) as connection:
-            yield SnowflakeSession(self, connection, purpose).query
+            session = SnowflakeSession(self, connection, purpose)
+
+            def query(sql: str) -> pa.Table:
+                try:
+                    return session.query(sql)
+                except WarehouseError as error:
+                    cause = error.__cause__
+                    if cause is None or getattr(cause, "errno", None) != _DOES_NOT_EXIST:
+                        raise
+                    # Bootstrap makes schemas and grants; what is read here is made by runs.
+                    raise statement_error(cause, LOAD_A_DAY) from cause
+
+            yield query
 
     def layer_rows(self) -> dict[str, int]:
         """Layer → rows in its tables, from the metadata that Snowflake keeps."""

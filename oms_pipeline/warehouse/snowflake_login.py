@@ -105,10 +105,15 @@ def connect(
             connection.close()
 
 
-def statement_error(error: Exception) -> WarehouseError:
-    """A failed statement as one line: what Snowflake said, and the next step."""
+def statement_error(error: BaseException, step: str | None = None) -> WarehouseError:
+    """A failed statement as one line: what Snowflake said, and the next step.
+
+    Args:
+        error: The connector's.
+        step: A better step than what its code alone suggests.
+    """
     said = re.sub(r"^\d{6} \(\w+\): ", "", " ".join(str(error).split()))
-    step = _NEXT_STEPS.get(getattr(error, "errno", -1))
+    step = step or _NEXT_STEPS.get(getattr(error, "errno", -1))
     query = getattr(error, "sfqid", None)
     found_by = f" (query {query})" if query else ""
     return WarehouseError(f"Snowflake says: {said.rstrip('.')}{found_by}." + (f" {step}." if step else ""))

@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import psutil
 import pytest
+import sqlalchemy
 from dagster._core.events import DagsterEvent, StepMaterializationData
 
 from oms_pipeline import instance as oms_instance
@@ -427,6 +429,33 @@ def test_whoever_runs_a_run_is_told_of_the_instance_without_the_databases_passwo
 ) -> None:
     with on_postgres:
         assert "s3cret" not in dg.serialize_value(on_postgres.get_ref())
+
+
+def test_an_older_database_that_was_put_back_is_migrated_by_whoever_starts_next(
+    on_postgres: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_postgres.dispose()
+    settings = replace(oms_instance.get_settings(), home=tmp_path / "home")
+
+    def start() -> None:
+        monkeypatch.setenv("DAGSTER_HOME", "")
+        prepare_dagster_home(settings)
+
+    def ask(*statements: str) -> list[Any]:
+        engine = sqlalchemy.create_engine(settings.dagster_database_url or "")
+        with engine.begin() as connection:
+            answers = [connection.exec_driver_sql(statement) for statement in statements]
+            return list(answers[-1].scalars()) if answers[-1].returns_rows else []
+
+    start()
+    newest = ask("select version_num from alembic_version")
+    ask(
+        "alter table concurrency_limits drop column using_default_limit",
+        "update alembic_version set version_num = '6b7fb194ff9c'",  # of the version before that column
+    )
+    start()
+    assert ask("select version_num from alembic_version") == newest
+    ask("select using_default_limit from concurrency_limits")
 
 
 def test_a_database_that_restarts_is_waited_for(

@@ -364,6 +364,7 @@ DASHBOARDS_KEY = KEY.replace("MIIEvQ", "MIIdashboards")
 BAD_METABASE = [
     ({"OMS_METABASE_URL": "localhost:3001"}, "OMS_METABASE_URL is no address. Set it to http://host:3001"),
     ({"OMS_METABASE_URL": "http://me:s3cret@host"}, "without a login"),
+    ({"OMS_METABASE_WEB_URL": "localhost:3001"}, "OMS_METABASE_WEB_URL is no address. Set it to http://host:3001"),
     ({"OMS_METABASE_API_KEY": ""}, "OMS_METABASE_API_KEY is not set, and OMS_METABASE_URL is"),
     ({"OMS_METABASE_USER": "data"}, "OMS_METABASE_USER is 'data'. Set it to an address"),
     ({"OMS_METABASE_USER": "data@example.com"}, "OMS_METABASE_PASSWORD is not set, and OMS_METABASE_USER is"),
@@ -391,6 +392,15 @@ def test_without_its_address_there_is_no_metabase_whatever_else_is_set(address: 
     settings = read_settings({**METABASE, "OMS_METABASE_URL": address})
     assert settings.metabase is None
     assert settings.publish_url == PUBLISHED["OMS_PUBLISH_URL"]
+
+
+def test_metabase_is_linked_by_the_address_that_people_reach_or_else_by_its_own() -> None:
+    metabase = read_settings(METABASE).metabase
+    assert metabase is not None
+    assert metabase.link == metabase.url == "http://localhost:3001"
+    metabase = read_settings({**METABASE, "OMS_METABASE_WEB_URL": "https://metabase.example.com/"}).metabase
+    assert metabase is not None
+    assert (metabase.url, metabase.link) == ("http://localhost:3001", "https://metabase.example.com")
 
 
 def test_metabase_reads_what_is_published_as_the_publisher_or_as_its_own_user() -> None:

@@ -1,14 +1,18 @@
 """What docker-compose.yml promises of every service: health, limits, no rights it does not need, no door left open."""
 
+import json
 import re
 import subprocess
+from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from dotenv import dotenv_values
 
-from oms_pipeline.settings import PROJECT_DIR, PostgresLogin, read_settings
+from oms_pipeline.settings import PROJECT_DIR, SECRETS, PostgresLogin, Settings, SnowflakeLogin, read_settings
 
 TEXT = (PROJECT_DIR / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load(TEXT)
@@ -17,6 +21,60 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONE_SHOT = {name for name, service in SERVICES.items() if service["restart"] == "no"}
 PARTS = {name: service for name, service in SERVICES.items() if "OMS_HOME" in service.get("environment", {})}
 every_service = pytest.mark.parametrize("name", SERVICES)
+every_part = pytest.mark.parametrize("name", PARTS)
+# Its runs do without Metabase, which may not have started yet.
+WITHOUT_METABASE = {"demo"}
+RUNBOOK = (PROJECT_DIR / "docs" / "runbooks" / "docker.md").read_text(encoding="utf-8")
+(PRODUCTION,) = re.findall(r"^## Production\n.*?^```sh\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
+
+
+def filled_in(text: str, values: Mapping[str, str | None]) -> str:
+    """A text of the file as Compose reads it: `${NAME:-default}` from .env, the innermost first."""
+    while match := re.search(r"\$\{(\w+):-([^${}]*)\}", text):
+        text = text[: match.start()] + (values.get(match[1]) or match[2]) + text[match.end() :]
+    return text
+
+
+def environment_of(name: str, env_file: str = "") -> dict[str, str]:
+    """What a service's container gets: .env as it is, and over it what the file sets, which may take it from .env."""
+    values = dotenv_values(stream=StringIO(env_file))
+    environment = {variable: value or "" for variable, value in values.items()} if "env_file" in SERVICES[name] else {}
+    own = {variable: filled_in(str(value), values) for variable, value in SERVICES[name]["environment"].items()}
+    return {**environment, **own}
+
+
+class Stack:
+    """The stack's files on this machine: what `secrets` has made, and a folder of one's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.secrets, self.own = folder / "secrets", folder / "own"
+        for made in ("databases", "pipeline", "metabase"):
+            (self.secrets / made).mkdir(parents=True)
+        self.own.mkdir()
+        self.make_secrets()
+
+    def make_secrets(self) -> None:
+        subprocess.run(["sh", PROJECT_DIR / "deploy" / "docker" / "secrets.sh", self.secrets], check=True)
+
+    def secret(self, path: str) -> str:
+        return (self.secrets / path).read_text()
+
+    def settings(self, name: str, env_file: str = "") -> Settings:
+        """What the pipeline in a service's container understands."""
+        places = {
+            "/var/lib/oms-secrets/": f"{self.secrets}/pipeline/",
+            "/etc/oms-secrets/": f"{self.own}/",
+            "/var/lib/oms": str(self.own.parent / "home"),
+        }
+        environment = environment_of(name, env_file)
+        for inside, here in places.items():
+            environment = {variable: value.replace(inside, here) for variable, value in environment.items()}
+        return read_settings(environment)
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    return Stack(tmp_path)
 
 
 @every_service
@@ -71,7 +129,7 @@ def test_an_image_is_named_by_version(name: str) -> None:
 
 
 def test_state_is_in_named_volumes_and_each_of_them_is_used() -> None:
-    mounts = [volume for service in SERVICES.values() for volume in service.get("volumes", ())]
+    mounts = [filled_in(volume, {}) for service in SERVICES.values() for volume in service.get("volumes", ())]
     folders = [mount for mount in mounts if mount.startswith(("/", "."))]
     assert all(mount.startswith("./deploy/") and mount.endswith(":ro") for mount in folders)
     for mount in folders:
@@ -87,25 +145,171 @@ def test_no_secret_stands_in_the_file_and_passwords_are_nobodys_business() -> No
             assert service["environment"]["POSTGRES_PASSWORD_FILE"].startswith("/var/lib/oms-secrets/")
 
 
-@pytest.mark.parametrize("name", PARTS)
-def test_with_nothing_configured_the_pipeline_gets_settings_it_understands(name: str, tmp_path: Path) -> None:
-    subprocess.run(["sh", PROJECT_DIR / "deploy" / "docker" / "secrets.sh", tmp_path], check=True)
-    environment = {
-        variable: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value)).replace("/var/lib/oms-secrets", str(tmp_path))
-        for variable, value in PARTS[name]["environment"].items()
-    }
-    settings = read_settings({**environment, "OMS_HOME": str(tmp_path)})
+# What the pipeline is told
+
+
+@every_part
+def test_with_nothing_configured_the_pipeline_gets_settings_it_understands(name: str, stack: Stack) -> None:
+    settings = stack.settings(name)
     assert settings.uses_sample
-    assert settings.sample_url == "postgresql://oms@sample-oms:5432/oms"
-    assert settings.dagster_database_url == "postgresql://dagster@postgres:5432/dagster"
+    assert settings.sample_url == f"postgresql://oms:{stack.secret('databases/sample')}@sample-oms:5432/oms"
+    dagster = f"postgresql://dagster:{stack.secret('databases/dagster')}@postgres:5432/dagster"
+    assert settings.dagster_database_url == dagster
+    assert settings.publish_url == f"postgresql://marts:{stack.secret('databases/marts')}@postgres:5432/marts"
     assert settings.smtp is not None
+    assert (settings.smtp.host, settings.smtp.port) == ("mailpit", 1025)
     # Runs are children of the code server, and each keeps the dashboards.
-    assert (settings.metabase is not None) is (name in {"code", "dashboards"})
+    assert (settings.metabase is None) is (name in WITHOUT_METABASE)
     if settings.metabase is not None:
         assert settings.metabase.url == "http://metabase:3000"
-        assert settings.metabase.password == (tmp_path / "metabase_admin").read_text()
-        reader = (tmp_path / "marts_reader").read_text()
+        assert settings.metabase.link == "http://localhost:3001"
+        assert settings.metabase.password == stack.secret("databases/metabase_admin")
+        reader = stack.secret("databases/marts_reader")
         assert settings.metabase.reads == PostgresLogin("postgres", 5432, "marts", "marts_reader", reader)
+
+
+@every_part
+def test_the_runbooks_production_is_understood_by_every_part(name: str, stack: Stack) -> None:
+    settings = stack.settings(name, PRODUCTION)
+    assert (settings.profile, settings.uses_sample, settings.publish_url) == ("snowflake", False, None)
+    assert settings.source_url == dotenv_values(stream=StringIO(PRODUCTION))["OMS_SOURCE_URL"]
+    assert settings.smtp is not None
+    assert settings.smtp.host == "smtp.example.com"
+    assert settings.dagster_database_url == stack.secret("pipeline/dagster_database_url").strip()
+    assert (settings.metabase is None) is (name in WITHOUT_METABASE)
+    if settings.metabase is not None:
+        assert isinstance(settings.metabase.reads, SnowflakeLogin)
+        assert settings.metabase.reads.user == "OMS_DASHBOARDS_USER"
+
+
+def test_the_runbook_quotes_whatever_may_hold_a_dollar_sign() -> None:
+    for variable in {*SECRETS} & {*dotenv_values(stream=StringIO(PRODUCTION))}:
+        assert re.search(rf"^{variable}='[^']*'$", PRODUCTION, re.MULTILINE), variable
+
+
+OWN = {
+    "OMS_SOURCE_URL": "postgresql://reader:s3cret@db.example.com:5432/oms",
+    "OMS_SAMPLE_URL": "postgresql://oms:s3cret@db.example.com:5432/sample",
+    "OMS_DAGSTER_DATABASE_URL": "postgresql://dagster:s3cret@db.example.com:5432/dagster",
+    "OMS_SMTP_URL": "smtp://me:s3cret@smtp.example.com:587",
+    "OMS_PUBLISH_URL": "postgresql://marts:s3cret@db.example.com:5432/marts",
+    "OMS_METABASE_PASSWORD": "s3cret horse",
+    "OMS_METABASE_DATABASE_URL": "postgresql://reader:s3cret@db.example.com:5432/marts",
+}
+
+
+@every_part
+@pytest.mark.parametrize("in_files", [False, True], ids=["in variables", "in files"])
+def test_what_the_stack_brings_can_be_ones_own_in_a_variable_or_in_a_file(
+    name: str, in_files: bool, stack: Stack
+) -> None:
+    lines = ["OMS_START_DATE=2026-01-01"]
+    for variable, value in OWN.items():
+        (stack.own / variable.lower()).write_text(f"{value}\n", encoding="utf-8")
+        named = f"{variable}_FILE=/etc/oms-secrets/{variable.lower()}"
+        lines.append(named if in_files else f"{variable}='{value}'")
+    settings = stack.settings(name, "\n".join(lines))
+    assert not settings.uses_sample
+    found = (settings.source_url, settings.sample_url, settings.dagster_database_url, settings.publish_url)
+    wanted = ("OMS_SOURCE_URL", "OMS_SAMPLE_URL", "OMS_DAGSTER_DATABASE_URL", "OMS_PUBLISH_URL")
+    assert found == tuple(OWN[variable] for variable in wanted)
+    assert settings.smtp is not None
+    assert (settings.smtp.host, settings.smtp.password) == ("smtp.example.com", "s3cret")
+    if settings.metabase is not None:
+        assert settings.metabase.password == OWN["OMS_METABASE_PASSWORD"]
+        assert settings.metabase.reads == PostgresLogin("db.example.com", 5432, "marts", "reader", "s3cret")
+
+
+@every_part
+@pytest.mark.parametrize(
+    ("env_file", "url", "link"),
+    [
+        ("OMS_METABASE_URL=off\nMETABASE=0", None, None),
+        ("OMS_METABASE_URL=https://bi.example.com", "https://bi.example.com", "https://bi.example.com"),
+        ("OMS_METABASE_WEB_URL=https://bi.example.com", "http://metabase:3000", "https://bi.example.com"),
+        ("OMS_METABASE_API_KEY=mb_1", "http://metabase:3000", "http://localhost:3001"),
+        ("OMS_METABASE_USER=boss@example.com", "http://metabase:3000", "http://localhost:3001"),
+    ],
+)
+def test_every_part_is_told_of_the_same_metabase(
+    name: str, env_file: str, url: str | None, link: str | None, stack: Stack
+) -> None:
+    metabase = stack.settings(name, env_file).metabase
+    if name in WITHOUT_METABASE:
+        assert metabase is None
+    else:
+        assert (metabase and metabase.url, metabase and metabase.link) == (url, link)
+
+
+def test_what_the_stack_itself_decides_can_still_be_set_in_the_env_file() -> None:
+    """A variable in `environment` wins over .env, so it must take the value from there."""
+    for name, service in PARTS.items():
+        for variable, value in service["environment"].items():
+            if not variable.startswith("OMS_") or variable == "OMS_HOME":
+                continue
+            if variable == "OMS_METABASE_URL" and name in WITHOUT_METABASE:
+                continue
+            # One that is set here would win over a file that is named in .env.
+            assert variable not in SECRETS
+            assert value.startswith(f"${{{variable}:-"), variable
+
+
+def test_those_beside_the_pipeline_are_told_of_its_zone_and_of_the_addresses_that_people_reach() -> None:
+    env_file = (
+        "OMS_TIMEZONE=Europe/Berlin\nOMS_WEB_URL=https://oms.example.com\nOMS_METABASE_WEB_URL=https://bi.example.com"
+    )
+    for given, zone, web, metabase in (
+        ("", "UTC", "http://localhost:3000", "http://localhost:3001"),
+        (env_file, "Europe/Berlin", "https://oms.example.com", "https://bi.example.com"),
+    ):
+        airflow = environment_of("airflow", given)
+        assert airflow["OMS_TIMEZONE"] == zone
+        assert json.loads(airflow["AIRFLOW_CONN_OMS_DAGSTER"])["extra"] == {"link": web}
+        assert environment_of("metabase", given)["MB_SITE_URL"] == metabase
+
+
+# Who sees which password
+
+
+def volumes_of(name: str) -> set[str]:
+    return {filled_in(mount, {}).split(":")[0] for mount in SERVICES[name].get("volumes", ())}
+
+
+@every_service
+def test_a_service_sees_only_the_passwords_that_it_logs_in_with(name: str) -> None:
+    seen = volumes_of(name) & {"secrets", "logins", "metabase-login"}
+    if name == "secrets":
+        assert len(seen) == 3
+    elif name == "metabase":
+        assert seen == {"metabase-login"}
+    elif name in PARTS:
+        assert seen == {"logins"}
+    elif SERVICES[name]["image"].startswith("postgres:"):
+        assert seen == {"secrets"}
+    else:
+        assert not seen
+    if name != "secrets":
+        mounts = [mount for mount in SERVICES[name].get("volumes", ()) if "-secrets" in mount]
+        assert all(mount.endswith(":ro") for mount in mounts)
+
+
+def test_passwords_stay_what_they_are_and_go_only_where_they_are_needed(stack: Stack) -> None:
+    files = [path for path in stack.secrets.rglob("*") if path.is_file()]
+    before = {path: path.read_text() for path in files}
+    stack.make_secrets()
+    assert {path: path.read_text() for path in files} == before
+    assert [path.name for path in (stack.secrets / "metabase").iterdir()] == ["password"]
+    assert stack.secret("metabase/password") == stack.secret("databases/metabase")
+    for_the_pipeline = "".join(path.read_text() for path in (stack.secrets / "pipeline").iterdir())
+    for others in ("postgres", "metabase"):
+        assert stack.secret(f"databases/{others}") not in for_the_pipeline
+
+
+def test_a_folder_of_ones_own_takes_the_place_of_an_empty_volume() -> None:
+    for name in PARTS:
+        (mount,) = [mount for mount in SERVICES[name]["volumes"] if "/etc/oms-secrets" in mount]
+        assert filled_in(mount, {"SECRETS_FOLDER": "/srv/oms"}) == "/srv/oms:/etc/oms-secrets:ro"
+    assert "own-secrets" not in volumes_of("secrets")
 
 
 def test_the_host_saves_databases_that_the_stack_has() -> None:
@@ -116,13 +320,3 @@ def test_the_host_saves_databases_that_the_stack_has() -> None:
     made = (PROJECT_DIR / "deploy" / "docker" / "databases.sh").read_text(encoding="utf-8")
     (names,) = re.findall(r"^for name in ([\w ]+); do\n.*\ncreate database", made, re.MULTILINE)
     assert set(databases.split()) <= set(names.split())
-
-
-def test_what_the_stack_itself_decides_can_still_be_set_in_the_env_file() -> None:
-    """A variable in `environment` wins over .env, so it must take the value from there."""
-    for service in PARTS.values():
-        for variable, value in service["environment"].items():
-            # A secret set in .env wins over the file that is named here.
-            if not variable.startswith("OMS_") or variable in {"OMS_HOME", "OMS_SAMPLE_URL"} or "_FILE" in variable:
-                continue
-            assert value.startswith(f"${{{variable}:-"), variable

@@ -149,6 +149,12 @@ def test_without_anybody_to_mail_to_there_is_no_subscription(fresh: World) -> No
     assert fresh.metabase.all("pulse") == []
 
 
+def test_links_lead_to_the_address_that_people_reach(world: World) -> None:
+    outcome = world.sync(server=world.login(web_url="https://metabase.example.com"))
+    assert outcome.links
+    assert all(link.startswith("https://metabase.example.com/dashboard/") for link in outcome.links.values())
+
+
 def test_the_definition_is_waited_for_while_metabase_looks_for_the_tables(fresh: World) -> None:
     fresh.metabase.polls_until_synced = 4
     fresh.sync()

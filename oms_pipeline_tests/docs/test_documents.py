@@ -16,7 +16,7 @@ from oms_pipeline.cli import main
 from oms_pipeline.contract import load_contract
 from oms_pipeline.definitions import defs
 from oms_pipeline.raw import FolderStore, RawZone
-from oms_pipeline.settings import DEFAULTS, PROJECT_DIR, VARIABLES, read_settings
+from oms_pipeline.settings import DEFAULTS, PROJECT_DIR, SECRETS, VARIABLES, read_settings
 from oms_pipeline.transform import DbtProjectFiles, run_dbt
 from oms_pipeline.warehouse import DuckDBWarehouse, Purpose
 
@@ -45,6 +45,8 @@ OPTIONAL = {
 }
 # Variables that mean nothing without others.
 TOGETHER = {"OMS_METABASE_URL": ("OMS_METABASE_API_KEY", "OMS_PUBLISH_URL")}
+# Each secret may lie in a file.
+IN_FILES = {f"{name}_FILE" for name in SECRETS}
 # Read by docker-compose.yml alone.
 OF_COMPOSE = {"OMS_IMAGE"}
 # Names of roles, warehouses and the like, which are spelled as variables are.
@@ -204,7 +206,7 @@ def test_no_module_but_settings_reads_the_projects_variables() -> None:
 
 
 def test_no_variable_is_named_that_does_not_exist() -> None:
-    known = {*VARIABLES, *FOR_DBT, *IN_SNOWFLAKE, *OF_COMPOSE}
+    known = {*VARIABLES, *IN_FILES, *FOR_DBT, *IN_SNOWFLAKE, *OF_COMPOSE}
     code = [path for name in ("oms_pipeline", "oms_dbt") for path in (PROJECT_DIR / name).rglob("*")]
     for path in [*PAGES, PROJECT_DIR / ".env.example", *code]:
         if path.suffix in {".md", ".example", ".py", ".sql", ".yml", ".yaml"}:

@@ -101,6 +101,15 @@ def test_a_stage_that_reads_another_place_than_the_raw_zone_is_told_with_the_rem
     )
 
 
+def test_marts_that_no_run_has_made_yet_are_told_with_the_remedy(warehouse: SnowflakeWarehouse) -> None:
+    with (
+        warehouse.reading(Purpose("report")) as query,
+        pytest.raises(WarehouseError, match=r"DAILY_SALES.* does not exist .*\. Load a day: oms run --day D"),
+    ):
+        query("select * from marts.daily_sales")
+    assert warehouse.read("select * from marts.daily_sales") == []
+
+
 def test_a_missing_stage_is_told(warehouse: SnowflakeWarehouse, bed: Bed) -> None:
     with connect(bed.login()) as connection:
         connection.cursor().execute("drop stage external.raw")

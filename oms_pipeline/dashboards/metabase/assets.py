@@ -142,7 +142,7 @@ def _metabase(settings: Settings, server: MetabaseServer, manifest: Mapping[str,
         group_name=GROUP,
         owners=[OWNER],
         kinds={"metabase"},
-        metadata={"metabase": dg.MetadataValue.url(server.url)},
+        metadata={"metabase": dg.MetadataValue.url(server.link)},
         partitions_def=partitions_def(settings),
         backfill_policy=dg.BackfillPolicy.single_run(),
     )

@@ -374,7 +374,7 @@ class _Sync:
             self.client.post(f"/api/field/{number}/values", {"values": [[value] for value in sorted(values)]})
 
     def _links(self) -> dict[str, str]:
-        url = self.client.server.url
+        url = self.client.server.link
         return {
             dashboard.name: f"{url}/dashboard/{number}"
             for dashboard in self.definition.dashboards
