@@ -171,6 +171,7 @@ class SourceSession:
         """Waits until no transaction that began before `cut` is running: none can still commit rows older than it.
 
         The cut is one of the server's clock: as long as that has not passed it, any transaction may begin before it.
+        A replica must have replayed what the OMS had committed by then.
 
         Args:
             cut: End of the window, UTC.
@@ -181,7 +182,8 @@ class SourceSession:
             next window must then be read with an overlap.
 
         Raises:
-            SourceError: An older transaction outlived the time limit; the text says which.
+            SourceError: An older transaction outlived the time limit, or a replica has not come so far by then; the
+                text says which.
         """
         limit = self._source.statement_timeout if timeout is None else timeout
         sql = queries.OLDER_TRANSACTIONS.format(cut=queries.instant(cut))
@@ -190,20 +192,25 @@ class SourceSession:
         while True:
             row = self.execute(sql, "show its running transactions")[0]
             oldest = row["oldest"] or row["oldest_prepared"]
-            if not row["is_early"] and (oldest is None or row["is_replica"]):
-                return row["sees_all"] and not row["is_replica"]
+            if row["is_replica"] and not row["is_early"] and not row["is_behind"]:
+                return False
+            if not row["is_replica"] and not row["is_early"] and oldest is None:
+                return bool(row["sees_all"])
             if time.monotonic() - started >= limit.total_seconds():
                 if row["is_early"]:
                     raise SourceError(
                         f"By the OMS's own clock it is not yet {cut:%Y-%m-%d %H:%M %Z}, when the day ends. "
                         "Wait, or set that server's clock, and run the day again."
                     )
+                if row["is_behind"]:
+                    raise _behind(cut, row["replayed_to"], row["sees_all"])
                 raise SourceError(
                     f"A transaction older than {cut:%Y-%m-%d %H:%M %Z} still runs on the OMS ({oldest}): what it "
                     "writes would be lost. End it, or raise OMS_SOURCE_STATEMENT_TIMEOUT, and run the day again."
                 )
             if not told:
-                log.info("Waiting until %s is settled: %s", cut, "it has not come" if row["is_early"] else oldest)
+                why = "it has not come" if row["is_early"] else "the replica is behind" if row["is_behind"] else oldest
+                log.info("Waiting until %s is settled: %s", cut, why)
                 told = True
             time.sleep(SETTLE_POLL_SECONDS)
 
@@ -307,6 +314,18 @@ class DaySnapshot:
             self.window.ends_at,
             self.contract[table.parent].cursor if table.parent else None,
         )
+
+
+def _behind(cut: dt.datetime, replayed_to: dt.datetime | None, sees_all: bool) -> SourceError:
+    how_far = "it has replayed no transaction yet"
+    if replayed_to is not None:
+        lag = dt.timedelta(seconds=round((cut - replayed_to).total_seconds()))
+        how_far = f"its last transaction is of {replayed_to:%Y-%m-%d %H:%M:%S %Z}, {lag} short of it"
+    return SourceError(
+        f"The replica has not replayed the OMS up to {cut:%Y-%m-%d %H:%M %Z}, when the day ends: {how_far}. "
+        + ("" if sees_all else "If the OMS is merely idle, grant pg_read_all_stats to this role, which then sees it. ")
+        + "Mend its replication, or set OMS_SOURCE_URL to the primary, and run the day again."
+    )
 
 
 def _milliseconds(duration: dt.timedelta) -> int:
