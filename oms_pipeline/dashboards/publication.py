@@ -12,13 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 import adbc_driver_manager
 from adbc_driver_postgresql import dbapi
 
 from oms_pipeline.errors import PublicationError, RowCountError, server_sentence
-from oms_pipeline.settings import describe_dsn
+from oms_pipeline.settings import describe_dsn, postgres_uri, unreadable_dsn
 from oms_pipeline.warehouse import DuckDBSnapshot, DuckDBWarehouse
 
 log = logging.getLogger(__name__)
@@ -210,10 +209,14 @@ class Publication:
     @contextmanager
     def _connect(self) -> Iterator[dbapi.Connection]:
         where = describe_dsn(self.dsn)
+        connected = False
         try:
             with dbapi.connect(self.dsn) as connection:
+                connected = True
                 yield connection
         except adbc_driver_manager.Error as error:
+            if not connected and (unreadable := unreadable_dsn("OMS_PUBLISH_URL", self.dsn, str(error))):
+                raise PublicationError(unreadable) from None
             if isinstance(error, adbc_driver_manager.OperationalError) or not error.sqlstate:
                 step = "Check that it runs, and OMS_PUBLISH_URL"
             elif error.sqlstate.startswith("42501"):
@@ -331,7 +334,7 @@ def reader_of(user: str | None, publisher: str) -> str | None:
         user: Who reads, or None.
         publisher: DSN of who publishes.
     """
-    return user if user is not None and user != unquote(urlsplit(publisher).username or "") else None
+    return user if user != postgres_uri(publisher).user else None
 
 
 def _copy(

@@ -34,6 +34,7 @@ from oms_pipeline.settings.values import (
     dsn_of,
     duration_of,
     path_of,
+    postgres_uri,
     raw_url_of,
     s3_encryption_of,
     s3_encryption_options,
@@ -41,6 +42,7 @@ from oms_pipeline.settings.values import (
     s3_place,
     text_of_file,
     timezone_of,
+    unreadable_dsn,
     web_url_of,
 )
 
@@ -139,10 +141,12 @@ __all__ = [
     "SnowflakeLogin",
     "describe_dsn",
     "get_settings",
+    "postgres_uri",
     "read_settings",
     "s3_encryption_options",
     "s3_place",
     "sample_opened_file",
+    "unreadable_dsn",
 ]
 
 

@@ -15,7 +15,7 @@ from adbc_driver_postgresql import dbapi
 from oms_pipeline.calendar import Window
 from oms_pipeline.contract import Extract, Table
 from oms_pipeline.errors import SourceError, TransientSourceError, server_sentence
-from oms_pipeline.settings import describe_dsn
+from oms_pipeline.settings import describe_dsn, unreadable_dsn
 from oms_pipeline.source import queries
 from oms_pipeline.source.drift import check_columns
 
@@ -95,12 +95,8 @@ class PostgresSource:
         state = error.sqlstate or ""
         place = describe_dsn(self.dsn)
         reason = server_sentence(str(error))
-        if what == CONNECT and "connection to server" not in str(error) and "host name" not in str(error):
-            # What the driver says of a DSN that it cannot parse quotes the DSN.
-            return SourceError(
-                f"OMS_SOURCE_URL, which names {place}, holds an option or a value that PostgreSQL does not know. "
-                "Correct it: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING"
-            )
+        if what == CONNECT and (unreadable := unreadable_dsn("OMS_SOURCE_URL", self.dsn, str(error))):
+            return SourceError(unreadable)
         if state == "57014":
             return SourceError(
                 f"The OMS at {place} took longer than {self.statement_timeout} to {what}. "

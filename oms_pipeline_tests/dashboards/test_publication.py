@@ -359,6 +359,21 @@ def test_a_server_that_does_not_answer_is_told_without_its_password(warehouse: D
     assert "\n" not in str(e.value)
 
 
+@pytest.mark.parametrize(
+    "dsn",
+    ["postgresql://oms:s3cret@[]/oms", "postgresql://oms@localhost/oms?passwort=s3cret", "host=db sslmode=s3cret"],
+)
+def test_a_dsn_that_postgresql_cannot_read_is_told_without_its_password(
+    dsn: str, warehouse: DuckDBWarehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    to = Publication(dsn, None, dt.timedelta(seconds=1))
+    with pytest.raises(PublicationError, match=r"^OMS_PUBLISH_URL, which names .* PostgreSQL does not know. Corr") as e:
+        to.publish(warehouse, SCHEMAS)
+    assert "s3cret" not in str(e.value) + caplog.text
+    assert e.value.__cause__ is None, "the driver's own error may quote the DSN"
+    assert e.value.__suppress_context__, "the driver's own error may quote the DSN"
+
+
 def test_a_role_that_may_not_make_schemas_is_told_what_to_grant(
     warehouse: DuckDBWarehouse, to: Publication, postgres: Oms
 ) -> None:
@@ -388,6 +403,7 @@ def test_the_reader_is_whom_metabase_logs_in_as_if_that_is_another() -> None:
     assert reader_of("metabase", publisher) == "metabase"
     assert reader_of("oms", publisher) is None
     assert reader_of("o@ms", "postgresql://o%40ms:a@db/oms") is None
+    assert reader_of("oms", "postgresql://oms:a[#?b@db/oms") is None
     assert reader_of(None, publisher) is None
 
 
