@@ -120,10 +120,12 @@ class Newest:
     Attributes:
         column: The column with the day.
         days: How many, the newest one included.
+        last: A SELECT of the newest day, from a table: a view would have to compute all of its days to tell it.
     """
 
     column: str
     days: int
+    last: str
 
 
 @dataclass(frozen=True)
@@ -348,7 +350,7 @@ def _copy(
     relation = f'{schema}."{table}"'
     if newest is not None:
         # As a literal, so that a view computes no other day.
-        last = snapshot.value(f"select max({newest.column}) from {relation}")
+        last = snapshot.value(newest.last)
         relation += f" where {newest.column} > date '{last}' - {newest.days}" if last is not None else ""
     _run(connection, create_table(f'{_next(schema)}."{table}"', columns))
     expected = snapshot.value(f"select count(*) from {relation}")

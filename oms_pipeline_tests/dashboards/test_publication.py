@@ -3,7 +3,7 @@
 import datetime as dt
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oms_pipeline.dashboards import publication
+from oms_pipeline.dashboards.definition import REPORT_DAYS
+from oms_pipeline.dashboards.metabase.assets import newest_days
 from oms_pipeline.dashboards.publication import Newest, Publication, create_table, postgres_type, reader_of
 from oms_pipeline.errors import PublicationError, RowCountError, WarehouseError
 from oms_pipeline.raw import FolderStore, RawZone
@@ -106,15 +108,23 @@ def test_of_a_view_that_computes_days_only_the_newest_are_published(
     change(
         warehouse,
         "create table staging.days as select date '2026-03-01' + n::integer as on_day from range(30) as t(n)",
-        # The view cannot compute the first days: whoever asks for them fails.
-        "create view marts.stock as select on_day, case when on_day < '2026-03-10' then cast(error('asked') as integer) end as n"
-        " from staging.days",
+        # The view cannot compute the first days: whoever asks for them, or for all days that there are, fails.
+        "create view marts.stock as select on_day, n from (select on_day, case when on_day < '2026-03-10'"
+        " then cast(error('asked') as integer) end as n from staging.days) as computed where n is null",
     )
-    done = to.publish(warehouse, SCHEMAS, {"marts.stock": Newest("on_day", 7)})
+    last = "select max(on_day) from staging.days"
+    done = to.publish(warehouse, SCHEMAS, {"marts.stock": Newest("on_day", 7, last)})
     assert next(table.rows for table in done if table.name == "stock") == 7
     assert postgres.rows("select min(on_day), max(on_day) from marts.stock") == [
         (dt.date(2026, 3, 24), dt.date(2026, 3, 30))
     ]
+
+
+def test_of_the_daily_inventory_the_newest_days_are_told_by_the_table_of_its_snapshots(
+    manifest: Mapping[str, Any],
+) -> None:
+    last = "select max(landed_on) from intermediate.int_inventory__snapshots"
+    assert newest_days(manifest) == {"marts.fct_inventory_daily": Newest("business_day", REPORT_DAYS, last)}
 
 
 def test_types_and_values_are_exact(warehouse: DuckDBWarehouse, to: Publication, postgres: Oms) -> None:
