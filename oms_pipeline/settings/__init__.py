@@ -61,7 +61,7 @@ VARIABLES: Final[dict[str, str]] = {
     "OMS_START_DATE": "The first day. Its window is open to the past. Unset: the day the sample OMS opened.",
     "OMS_OVERLAP": "How far before its start a day is re-read where running transactions cannot be seen.",
     "OMS_SOURCE_STATEMENT_TIMEOUT": "Limit for one statement on the source, and for older transactions to end.",
-    "OMS_LOCK_TIMEOUT": "How long to wait for another run to let go of the warehouse.",
+    "OMS_LOCK_TIMEOUT": "How long to wait for another run to let go of the raw zone or the warehouse.",
     "OMS_HOME": "Where everything without a place of its own lives: sample OMS, Dagster's storage, dbt's target.",
     "OMS_DAGSTER_DATABASE_URL": "Dagster's database, `postgresql://`. Unset: SQLite in Dagster's folder.",
     "OMS_COMPUTE_LOGS_URL": "Where the output of runs is kept, `s3://bucket/prefix`. Unset: in Dagster's folder.",
