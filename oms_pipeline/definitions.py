@@ -39,7 +39,7 @@ def make_source(settings: Settings) -> PostgresSource:
 def make_raw_zone(settings: Settings) -> RawZone:
     """The raw zone: a bucket where its address says so, else a folder."""
     if not settings.raw_url.startswith("s3://"):
-        return RawZone(FolderStore(Path(settings.raw_url)))
+        return RawZone(FolderStore(Path(settings.raw_url), settings.lock_timeout))
     try:
         from oms_pipeline.raw.s3 import S3Store  # boto3 takes a moment to import, and a folder needs none
     except ImportError as error:

@@ -11,6 +11,7 @@ from oms_pipeline.contract import Table
 from oms_pipeline.errors import RowCountError
 
 OWNER: Final = "team:data"
+TRANSFORM: Final = "transform"
 RECONCILED: Final = "reconciled"
 ON_TIME: Final = "on_time"
 NEW_COLUMNS: Final = "new_columns"
@@ -97,8 +98,17 @@ def table_metadata(
     return metadata
 
 
-def step_error(event: dg.DagsterEvent) -> str:
-    """Why a step failed: what it said itself, else the first cause."""
+def loads_marts(event: dg.DagsterEvent) -> bool:
+    """Whether an event tells that the marts are loaded: what fails later in that run leaves them so."""
+    return event.event_type == dg.DagsterEventType.STEP_SUCCESS and event.step_key == TRANSFORM
+
+
+def step_error(event: dg.DagsterEvent, marts_are_loaded: bool) -> str:
+    """Why a step failed: what it said itself, else the first cause; and first of all, whether the marts are loaded."""
+    return f"The marts are loaded; a later step failed: {_cause(event)}" if marts_are_loaded else _cause(event)
+
+
+def _cause(event: dg.DagsterEvent) -> str:
     data = event.step_failure_data
     if data.user_failure_data is not None and data.user_failure_data.description:
         return data.user_failure_data.description

@@ -17,7 +17,7 @@ from dagster._core.storage.tags import (
 )
 
 from oms_pipeline.alerts.problems import Failure, Kind, Lateness, RunEnded, days_between, one_line
-from oms_pipeline.presentation import LAST_LATE_DAY, NEW_COLUMNS, ON_TIME, step_error
+from oms_pipeline.presentation import LAST_LATE_DAY, NEW_COLUMNS, ON_TIME, loads_marts, step_error
 
 BATCH: Final = 250
 READ_SECONDS: Final = 20.0
@@ -167,12 +167,12 @@ def _run_ended(
 ) -> RunEnded:
     # Limited to none means not limited.
     selected = frozenset(key.to_user_string() for key in run.asset_selection or ()) or None
-    failed_step, checks = _steps_and_checks(instance, run.run_id)
+    failed_step, error, checks = _steps_and_checks(instance, run.run_id)
     return RunEnded(
         at=at,
         job=run.job_name,
         run_id=run.run_id,
-        failure=_failure(catalog, selected, end, failed_step, checks),
+        failure=_failure(catalog, selected, end, failed_step, error, checks),
         days=tuple(days_of_run(run.tags)),
         backfill=run.tags.get(BACKFILL_ID_TAG),
         selection=selected,
@@ -181,25 +181,31 @@ def _run_ended(
     )
 
 
-def _steps_and_checks(
-    instance: dg.DagsterInstance, run_id: str
-) -> tuple[dg.DagsterEvent | None, list[dg.AssetCheckEvaluation]]:
-    """The first step of a run that failed, and the last evaluation of each of its checks."""
-    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
-    failed_step: dg.DagsterEvent | None = None
+def _steps_and_checks(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str, list[dg.AssetCheckEvaluation]]:
+    """The first step of a run that failed and why, empty if none did, and the last evaluation of each of its checks."""
+    kinds = {
+        dg.DagsterEventType.STEP_SUCCESS,
+        dg.DagsterEventType.STEP_FAILURE,
+        dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+    }
+    failed_step = error = ""
+    marts_are_loaded = False
     checks: dict[dg.AssetCheckKey, dg.AssetCheckEvaluation] = {}
     for record in instance.get_records_for_run(run_id, of_type=kinds).records:
         event = record.event_log_entry.dagster_event
         if event is None:
             continue
         if event.event_type == dg.DagsterEventType.STEP_FAILURE:
-            failed_step = failed_step or event
+            if not error:
+                failed_step, error = event.step_key or "", step_error(event, marts_are_loaded)
+        elif event.event_type == dg.DagsterEventType.STEP_SUCCESS:
+            marts_are_loaded |= loads_marts(event)
         else:
             check = event.asset_check_evaluation_data
             # The order tells which failed first.
             checks.pop(check.asset_check_key, None)
             checks[check.asset_check_key] = check
-    return failed_step, list(checks.values())
+    return failed_step, error, list(checks.values())
 
 
 def _new_columns(checks: Sequence[dg.AssetCheckEvaluation]) -> Iterator[str]:
@@ -213,7 +219,8 @@ def _failure(
     catalog: Catalog,
     selection: frozenset[str] | None,
     end: dg.DagsterEvent,
-    failed_step: dg.DagsterEvent | None,
+    step: str,
+    error: str,
     checks: Sequence[dg.AssetCheckEvaluation],
 ) -> Failure | None:
     """What went wrong: the first step that failed, or the checks that failed for good, also in a run that succeeded."""
@@ -225,18 +232,17 @@ def _failure(
     ]
     if end.event_type == dg.DagsterEventType.RUN_SUCCESS and not failed_checks:
         return None
-    step = (failed_step.step_key or "") if failed_step else ""
-    errors = [step_error(failed_step)] if failed_step else [end.message or "The run failed."]
+    errors = [error or end.message or "The run failed."]
     assets = sorted(catalog.by_step.get(step.partition(".")[0], frozenset()) & (selection or catalog.owners.keys()))
     if failed_checks:
         found = [_found(check) for check in failed_checks]
         more = [f"and {len(found) - CHECKS_SHOWN} more"] if len(found) > CHECKS_SHOWN else []
-        errors = ["; ".join(found[:CHECKS_SHOWN] + more), *(errors if failed_step else [])]
+        errors = ["; ".join(found[:CHECKS_SHOWN] + more), *(errors if error else [])]
         assets = sorted({check.asset_key.to_user_string() for check in failed_checks})
     return Failure(
         Kind.CHECK_FAILED if failed_checks else Kind.RUN_FAILED,
         step or ("checks" if failed_checks else ""),
-        one_line(". ".join(error.rstrip(". ") for error in errors)),
+        one_line(". ".join(each.rstrip(". ") for each in errors)),
         tuple(assets),
         catalog.owners_of(assets),
     )

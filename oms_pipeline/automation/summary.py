@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from oms_pipeline.presentation import step_error
+from oms_pipeline.presentation import loads_marts, step_error
 
 
 @dataclass
@@ -24,12 +24,14 @@ class RunSummary:
         self.layers: defaultdict[str, LayerReport] = defaultdict(LayerReport)
         self._counted: set[dg.AssetKey] = set()
         self._step_failed = False
+        self._marts_are_loaded = False
 
     def add(self, event: dg.DagsterEvent) -> None:
         """Adds an event; of a range, an asset's first materialisation tells of all days."""
+        self._marts_are_loaded |= loads_marts(event)
         if event.event_type == dg.DagsterEventType.STEP_FAILURE and not self._step_failed:
             self._step_failed = True
-            self.error = step_error(event)
+            self.error = step_error(event, self._marts_are_loaded)
         elif event.is_failure and self.error is None:
             self.error = event.message or "The run failed."
         elif event.event_type == dg.DagsterEventType.STEP_SUCCESS and event.step_key in ("raw", "external"):

@@ -138,10 +138,11 @@ def preview(query: Query, day: dt.date) -> str:
         if highest <= 0:
             return ""
         wide, high = WIDTH / DAYS, HEIGHT / 2
+        days = [str(day - dt.timedelta(days=back)) for back in reversed(range(DAYS))]
         bars = "".join(
             f'<rect x="{number * wide + 1:.1f}" y="{high - high * max(total, 0) / highest:.1f}" width="{wide - 2:.1f}" '
             f'height="{high * max(total, 0) / highest:.1f}" rx="2" fill="{light_colours()["series-1"]}"/>'
-            for number, total in enumerate(totals[x] for x in sorted(totals))
+            for number, total in enumerate(totals.get(each, 0.0) for each in days)
         )
         svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {high:.0f}" width="{WIDTH}">{bars}</svg>'
         title = f"{card.title}, {currency}" if card.is_money else card.title

@@ -12,13 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 import adbc_driver_manager
 from adbc_driver_postgresql import dbapi
 
 from oms_pipeline.errors import PublicationError, RowCountError, server_sentence
-from oms_pipeline.settings import describe_dsn
+from oms_pipeline.settings import describe_dsn, postgres_uri, unreadable_dsn
 from oms_pipeline.warehouse import DuckDBSnapshot, DuckDBWarehouse
 
 log = logging.getLogger(__name__)
@@ -121,10 +120,12 @@ class Newest:
     Attributes:
         column: The column with the day.
         days: How many, the newest one included.
+        last: A SELECT of the newest day, from a table: a view would have to compute all of its days to tell it.
     """
 
     column: str
     days: int
+    last: str
 
 
 @dataclass(frozen=True)
@@ -210,10 +211,14 @@ class Publication:
     @contextmanager
     def _connect(self) -> Iterator[dbapi.Connection]:
         where = describe_dsn(self.dsn)
+        connected = False
         try:
             with dbapi.connect(self.dsn) as connection:
+                connected = True
                 yield connection
         except adbc_driver_manager.Error as error:
+            if not connected and (unreadable := unreadable_dsn("OMS_PUBLISH_URL", self.dsn, str(error))):
+                raise PublicationError(unreadable) from None
             if isinstance(error, adbc_driver_manager.OperationalError) or not error.sqlstate:
                 step = "Check that it runs, and OMS_PUBLISH_URL"
             elif error.sqlstate.startswith("42501"):
@@ -331,7 +336,7 @@ def reader_of(user: str | None, publisher: str) -> str | None:
         user: Who reads, or None.
         publisher: DSN of who publishes.
     """
-    return user if user is not None and user != unquote(urlsplit(publisher).username or "") else None
+    return user if user != postgres_uri(publisher).user else None
 
 
 def _copy(
@@ -345,7 +350,7 @@ def _copy(
     relation = f'{schema}."{table}"'
     if newest is not None:
         # As a literal, so that a view computes no other day.
-        last = snapshot.value(f"select max({newest.column}) from {relation}")
+        last = snapshot.value(newest.last)
         relation += f" where {newest.column} > date '{last}' - {newest.days}" if last is not None else ""
     _run(connection, create_table(f'{_next(schema)}."{table}"', columns))
     expected = snapshot.value(f"select count(*) from {relation}")

@@ -222,7 +222,7 @@ class S3Store:
             RawZoneError: Another run holds it for longer than `lock_timeout`.
         """
         with self._errors():
-            lock = S3Lock(self.client, self.bucket, self._key(_LOCK), self.lease, self.lock_timeout)
+            lock = self._lock()
             with lock.held():
                 self._held.append(lock)
                 try:
@@ -232,7 +232,7 @@ class S3Store:
                     self._held.remove(lock)
 
     def check(self) -> None:
-        """Lists, writes, reads and deletes an object.
+        """Lists, writes, reads and deletes an object, and takes the lock.
 
         Raises:
             RawZoneError: One of them failed; the text says which.
@@ -247,6 +247,8 @@ class S3Store:
             hasty.delete(probe)
         if found != probe:
             raise RawZoneError(f"{self.url('')} does not return what was written. Check the server.")
+        with hasty._errors():
+            hasty._lock().try_out()
 
     def safety(self) -> tuple[bool, str]:
         """Whether the bucket keeps what is overwritten or deleted, and what to do if it does not."""
@@ -282,6 +284,16 @@ class S3Store:
             raise RawZoneError(
                 f"{self.url(path)} is not a text file. Delete it, and run its day again to read it anew."
             ) from None
+
+    def _lock(self) -> S3Lock:
+        return S3Lock(
+            self.client,
+            self.bucket,
+            self._key(_LOCK),
+            self.lease,
+            self.lock_timeout,
+            s3_encryption_options(self.encryption),
+        )
 
     def _check_lock(self) -> None:
         for lock in self._held:

@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -42,6 +42,7 @@ class S3Lock:
         key: The lock object's key.
         lease: How old the object of a holder that lives can be at most.
         timeout: How long to wait for the lock.
+        options: What each write of the object asks of S3 besides, such as its encryption.
         lost: Set when another has taken the lock over because this process was stopped for longer than the lease.
     """
 
@@ -50,6 +51,7 @@ class S3Lock:
     key: str
     lease: dt.timedelta
     timeout: dt.timedelta
+    options: Mapping[str, str] = field(default_factory=dict)
     lost: Event = field(default_factory=Event)
     _token: str = field(default_factory=lambda: secrets.token_hex(8))
     _etag: str = ""
@@ -74,6 +76,11 @@ class S3Lock:
             heart.join()
             if not self.lost.is_set():
                 self._free()
+
+    def try_out(self) -> None:
+        """Takes the lock and frees it at once; where another holds it, that shows as much."""
+        if self._take() is None:
+            self._free()
 
     def assure(self) -> None:
         """Makes sure that the lock is still this process's, before it does what cannot be taken back.
@@ -147,7 +154,7 @@ class S3Lock:
         state = {"held": held, "holder": holder, "token": self._token, "beat": secrets.token_hex(4)}
         body = json.dumps(state).encode()
         now = time.time(), time.monotonic()
-        answer = self.client.put_object(Bucket=self.bucket, Key=self.key, Body=body, **condition)
+        answer = self.client.put_object(Bucket=self.bucket, Key=self.key, Body=body, **self.options, **condition)
         self._etag, self._written = answer["ETag"], now
 
     def _beat(self, done: Event) -> None:

@@ -3,12 +3,16 @@
 Knows nothing of days, tables or Parquet.
 """
 
+import datetime as dt
 import errno
 import fcntl
 import hashlib
 import io
+import logging
 import os
 import secrets
+import socket
+import time
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +21,10 @@ from typing import IO, Any, Final, Protocol
 
 from oms_pipeline.errors import RawZoneError, TransientRawZoneError
 
+log = logging.getLogger(__name__)
+
+_LOCK: Final = ".landing.lock"
+_POLL_SECONDS: Final = 0.1
 _UNFINISHED: Final = ".unfinished"
 # A network share that stalls or a disk that is busy may answer later; a full or read-only one will not.
 _TRANSIENT: Final = {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
@@ -78,9 +86,15 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class FolderStore:
-    """Files below one folder, named by paths with forward slashes."""
+    """Files below one folder, named by paths with forward slashes.
+
+    Attributes:
+        root: The folder; made when first written to.
+        lock_timeout: How long to wait for another run that lands.
+    """
 
     root: Path
+    lock_timeout: dt.timedelta = dt.timedelta(minutes=15)
 
     def url(self, path: str) -> str:
         """Where a file lies, as a warehouse reads it."""
@@ -172,13 +186,41 @@ class FolderStore:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Only one process at a time is inside; the others wait. A killed process lets go."""
+        """Only one process at a time is inside; the others wait. A killed process lets go.
+
+        Raises:
+            RawZoneError: Another run holds it for longer than `lock_timeout`; the text says which.
+        """
         with self._errors():
             self.root.mkdir(parents=True, exist_ok=True)
-            lock = (self.root / ".landing.lock").open("w")
+            lock = (self.root / _LOCK).open("a+")
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            with self._errors():
+                self._wait_for(lock)
             yield
+
+    def _wait_for(self, lock: IO[str]) -> None:
+        """Waits for the lock, and writes into its file who has it from now on."""
+        started = time.monotonic()
+        told = False
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                holder = self.read_text(_LOCK) or "another run"
+            if time.monotonic() - started >= self.lock_timeout.total_seconds():
+                raise RawZoneError(
+                    f"{self.url(_LOCK)} is held by {holder}; waited {self.lock_timeout}. "
+                    "Wait for its run to end, and try again."
+                )
+            if not told:
+                log.info("Waiting to land: the raw zone is held by %s", holder)
+                told = True
+            time.sleep(_POLL_SECONDS)
+        with suppress(OSError):  # of a full disk whoever writes rows will tell
+            os.ftruncate(lock.fileno(), 0)
+            os.write(lock.fileno(), f"{socket.gethostname()}, process {os.getpid()}".encode())
 
     def check(self) -> None:
         """Writes, reads and deletes a file.

@@ -34,6 +34,7 @@ from oms_pipeline.settings.values import (
     dsn_of,
     duration_of,
     path_of,
+    postgres_uri,
     raw_url_of,
     s3_encryption_of,
     s3_encryption_options,
@@ -41,6 +42,7 @@ from oms_pipeline.settings.values import (
     s3_place,
     text_of_file,
     timezone_of,
+    unreadable_dsn,
     web_url_of,
 )
 
@@ -59,7 +61,7 @@ VARIABLES: Final[dict[str, str]] = {
     "OMS_START_DATE": "The first day. Its window is open to the past. Unset: the day the sample OMS opened.",
     "OMS_OVERLAP": "How far before its start a day is re-read where running transactions cannot be seen.",
     "OMS_SOURCE_STATEMENT_TIMEOUT": "Limit for one statement on the source, and for older transactions to end.",
-    "OMS_LOCK_TIMEOUT": "How long to wait for another run to let go of the warehouse.",
+    "OMS_LOCK_TIMEOUT": "How long to wait for another run to let go of the raw zone or the warehouse.",
     "OMS_HOME": "Where everything without a place of its own lives: sample OMS, Dagster's storage, dbt's target.",
     "OMS_DAGSTER_DATABASE_URL": "Dagster's database, `postgresql://`. Unset: SQLite in Dagster's folder.",
     "OMS_COMPUTE_LOGS_URL": "Where the output of runs is kept, `s3://bucket/prefix`. Unset: in Dagster's folder.",
@@ -140,10 +142,12 @@ __all__ = [
     "SnowflakeLogin",
     "describe_dsn",
     "get_settings",
+    "postgres_uri",
     "read_settings",
     "s3_encryption_options",
     "s3_place",
     "sample_opened_file",
+    "unreadable_dsn",
 ]
 
 

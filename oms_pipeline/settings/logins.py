@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from oms_pipeline.errors import SettingsError
-from oms_pipeline.settings.values import addresses_of, dsn_of, web_url_of
+from oms_pipeline.settings.values import addresses_of, dsn_of, postgres_uri, web_url_of
 
 _WHO: Final = {
     "SNOWFLAKE_ACCOUNT": "the account identifier, such as myorg-myaccount",
@@ -159,24 +159,25 @@ def _dashboards_login(values: Mapping[str, str]) -> SnowflakeLogin:
 
 
 def _published_as_metabase_reads_it(values: Mapping[str, str]) -> PostgresLogin:
-    dsn = dsn_of("OMS_METABASE_DATABASE_URL", values) or dsn_of("OMS_PUBLISH_URL", values)
-    if dsn is None or "OMS_PUBLISH_URL" not in values:
+    if "OMS_PUBLISH_URL" not in values:
         raise SettingsError(
             "OMS_PUBLISH_URL is not set, and OMS_METABASE_URL is. Set it to a PostgreSQL that Metabase can read."
         )
-    parts = urlsplit(dsn)
-    if "://" not in dsn or not parts.hostname or not parts.username or len(parts.path) < 2 or "," in parts.netloc:
+    name = "OMS_METABASE_DATABASE_URL" if "OMS_METABASE_DATABASE_URL" in values else "OMS_PUBLISH_URL"
+    dsn = dsn_of(name, values) or ""
+    uri = postgres_uri(dsn)
+    server = re.fullmatch(r"(?:\[([^]]+)\]|([^,:%]+))(?::(\d*))?", uri.hosts)
+    if "://" not in dsn or server is None or not uri.user or not uri.database:
         raise SettingsError(
-            "OMS_METABASE_DATABASE_URL tells Metabase no server, user or database. "
-            "Set it to postgresql://user:password@host:5432/database."
+            f"{name} tells Metabase no server, user or database. Set it to postgresql://user:password@host:5432/database."
         )
     return PostgresLogin(
-        host=parts.hostname,
-        port=parts.port or 5432,
-        database=unquote(parts.path[1:]),
-        user=unquote(parts.username),
-        password=unquote(parts.password or ""),
-        ssl_mode=dict(parse_qsl(parts.query)).get("sslmode"),
+        host=server[1] or server[2],
+        port=int(server[3] or 5432),
+        database=unquote(uri.database),
+        user=uri.user,
+        password=uri.password,
+        ssl_mode=dict(parse_qsl(uri.options)).get("sslmode"),
     )
 
 

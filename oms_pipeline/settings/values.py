@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
@@ -37,8 +38,8 @@ def describe_dsn(dsn: str) -> str:
     if "://" not in dsn:
         shown = dict(re.findall(_KEYWORD_AND_VALUE, dsn))
         return f"{shown.get('host', 'localhost')}:{shown.get('port', '5432')}/{shown.get('dbname', '')}"
-    _, hosts, database = _dsn_parts(dsn)
-    return f"{unquote(hosts) or 'local socket'}/{database}"
+    uri = postgres_uri(dsn)
+    return f"{unquote(uri.hosts) or 'local socket'}/{uri.database}"
 
 
 def addresses_of(name: str, value: str) -> tuple[str, ...]:
@@ -142,31 +143,78 @@ def dsn_of(name: str, values: Mapping[str, str]) -> str | None:
                 "or host=… dbname=…, a value with spaces in single quotes."
             )
         return dsn
-    credentials, hosts, database = _dsn_parts(dsn)
-    if "@" in credentials + database or re.search(r"%(?![0-9A-Fa-f]{2})|%00", dsn):
+    uri = postgres_uri(dsn)
+    if "@" in uri.credentials + uri.database or re.search(r"%(?![0-9A-Fa-f]{2})|%00", dsn):
         raise SettingsError(
             f"{name} is not a PostgreSQL DSN: its user or password holds one of @ / % as it is. "
             "Write them as %40, %2F and %25."
         )
-    for host in hosts.split(","):
-        port = re.fullmatch(r"(?:\[[^]]*\]|[^:]*)(?::(\d*))?", host)
+    for host in uri.hosts.split(","):
+        port = re.fullmatch(r"(?:\[[^]]+\]|[^:[]*)(?::(\d*))?", host)
         if port is None or int(port[1] or 0) > 65535:
             raise SettingsError(
-                f"{name} is not a PostgreSQL DSN: its port is not a number up to 65535. "
+                f"{name} is not a PostgreSQL DSN: its host is no name, or its port is not a number up to 65535. "
                 "Set it to postgresql://user@host:5432/database."
             )
     return dsn
 
 
-def _dsn_parts(dsn: str) -> tuple[str, str, str]:
-    """Credentials, hosts and database of a PostgreSQL URI, cut where PostgreSQL cuts it.
+@dataclass(frozen=True)
+class PostgresUri:
+    """The parts of a PostgreSQL URI, each as it is written there.
 
-    `urlsplit` would cut at a `?` or `#` in a password, and show the first half of it as the host.
+    Attributes:
+        credentials: User and password. Never shown.
+        hosts: Hosts and ports, several with commas; empty for a local socket.
+        database: The database.
+        options: What comes after the question mark. Never shown.
+    """
+
+    credentials: str = field(repr=False)
+    hosts: str
+    database: str
+    options: str = field(repr=False)
+
+    @property
+    def user(self) -> str:
+        """The user, decoded; empty where the URI names none."""
+        return unquote(self.credentials.partition(":")[0])
+
+    @property
+    def password(self) -> str:
+        """The password, decoded."""
+        return unquote(self.credentials.partition(":")[2])
+
+
+def postgres_uri(dsn: str) -> PostgresUri:
+    """A PostgreSQL URI, cut where PostgreSQL cuts it.
+
+    `urlsplit` would cut at a `?`, `#` or `[` in a password, and show the first half of it as the host.
     https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
     """
     authority, _, path = dsn.partition("://")[2].partition("/")
-    credentials, _, hosts = authority.rpartition("@")
-    return credentials, hosts.partition("?")[0], path.partition("?")[0]
+    credentials, _, rest = authority.rpartition("@")
+    hosts, _, options = rest.partition("?")
+    database, _, more_options = path.partition("?")
+    return PostgresUri(credentials, hosts, database, options or more_options)
+
+
+def unreadable_dsn(name: str, dsn: str, said: str) -> str | None:
+    """The sentence to show where PostgreSQL's driver could not read a DSN; None where it could, and failed later.
+
+    What the driver itself says of such a DSN quotes it, and with it the password.
+
+    Args:
+        name: The variable that holds the DSN.
+        dsn: The DSN.
+        said: What the driver said when it was to connect.
+    """
+    if "connection to server" in said or "host name" in said:
+        return None
+    return (
+        f"{name}, which names {describe_dsn(dsn)}, holds an option or a value that PostgreSQL does not know. "
+        "Correct it: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING"
+    )
 
 
 def timezone_of(value: str) -> ZoneInfo:

@@ -15,7 +15,7 @@ from adbc_driver_postgresql import dbapi
 from oms_pipeline.calendar import Window
 from oms_pipeline.contract import Extract, Table
 from oms_pipeline.errors import SourceError, TransientSourceError, server_sentence
-from oms_pipeline.settings import describe_dsn
+from oms_pipeline.settings import describe_dsn, unreadable_dsn
 from oms_pipeline.source import queries
 from oms_pipeline.source.drift import check_columns
 
@@ -95,12 +95,8 @@ class PostgresSource:
         state = error.sqlstate or ""
         place = describe_dsn(self.dsn)
         reason = server_sentence(str(error))
-        if what == CONNECT and "connection to server" not in str(error) and "host name" not in str(error):
-            # What the driver says of a DSN that it cannot parse quotes the DSN.
-            return SourceError(
-                f"OMS_SOURCE_URL, which names {place}, holds an option or a value that PostgreSQL does not know. "
-                "Correct it: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING"
-            )
+        if what == CONNECT and (unreadable := unreadable_dsn("OMS_SOURCE_URL", self.dsn, str(error))):
+            return SourceError(unreadable)
         if state == "57014":
             return SourceError(
                 f"The OMS at {place} took longer than {self.statement_timeout} to {what}. "
@@ -171,6 +167,7 @@ class SourceSession:
         """Waits until no transaction that began before `cut` is running: none can still commit rows older than it.
 
         The cut is one of the server's clock: as long as that has not passed it, any transaction may begin before it.
+        A replica must have replayed what the OMS had committed by then.
 
         Args:
             cut: End of the window, UTC.
@@ -181,7 +178,8 @@ class SourceSession:
             next window must then be read with an overlap.
 
         Raises:
-            SourceError: An older transaction outlived the time limit; the text says which.
+            SourceError: An older transaction outlived the time limit, or a replica has not come so far by then; the
+                text says which.
         """
         limit = self._source.statement_timeout if timeout is None else timeout
         sql = queries.OLDER_TRANSACTIONS.format(cut=queries.instant(cut))
@@ -190,20 +188,25 @@ class SourceSession:
         while True:
             row = self.execute(sql, "show its running transactions")[0]
             oldest = row["oldest"] or row["oldest_prepared"]
-            if not row["is_early"] and (oldest is None or row["is_replica"]):
-                return row["sees_all"] and not row["is_replica"]
+            if row["is_replica"] and not row["is_early"] and not row["is_behind"]:
+                return False
+            if not row["is_replica"] and not row["is_early"] and oldest is None:
+                return bool(row["sees_all"])
             if time.monotonic() - started >= limit.total_seconds():
                 if row["is_early"]:
                     raise SourceError(
                         f"By the OMS's own clock it is not yet {cut:%Y-%m-%d %H:%M %Z}, when the day ends. "
                         "Wait, or set that server's clock, and run the day again."
                     )
+                if row["is_behind"]:
+                    raise _behind(cut, row["replayed_to"], row["sees_all"])
                 raise SourceError(
                     f"A transaction older than {cut:%Y-%m-%d %H:%M %Z} still runs on the OMS ({oldest}): what it "
                     "writes would be lost. End it, or raise OMS_SOURCE_STATEMENT_TIMEOUT, and run the day again."
                 )
             if not told:
-                log.info("Waiting until %s is settled: %s", cut, "it has not come" if row["is_early"] else oldest)
+                why = "it has not come" if row["is_early"] else "the replica is behind" if row["is_behind"] else oldest
+                log.info("Waiting until %s is settled: %s", cut, why)
                 told = True
             time.sleep(SETTLE_POLL_SECONDS)
 
@@ -307,6 +310,18 @@ class DaySnapshot:
             self.window.ends_at,
             self.contract[table.parent].cursor if table.parent else None,
         )
+
+
+def _behind(cut: dt.datetime, replayed_to: dt.datetime | None, sees_all: bool) -> SourceError:
+    how_far = "it has replayed no transaction yet"
+    if replayed_to is not None:
+        lag = dt.timedelta(seconds=round((cut - replayed_to).total_seconds()))
+        how_far = f"its last transaction is of {replayed_to:%Y-%m-%d %H:%M:%S %Z}, {lag} short of it"
+    return SourceError(
+        f"The replica has not replayed the OMS up to {cut:%Y-%m-%d %H:%M %Z}, when the day ends: {how_far}. "
+        + ("" if sees_all else "If the OMS is merely idle, grant pg_read_all_stats to this role, which then sees it. ")
+        + "Mend its replication, or set OMS_SOURCE_URL to the primary, and run the day again."
+    )
 
 
 def _milliseconds(duration: dt.timedelta) -> int:

@@ -8,10 +8,21 @@ from oms_pipeline.contract import PARENT_UPDATED_AT, Extract, Table
 # A transaction that has not written yet may still write rows stamped with its start, so every older one counts, with
 # or without a transaction id. The start of a prepared transaction is not recorded: each of them counts as older.
 # A vacuum writes no rows, and may run for hours.
+#
+# A replica has replayed up to the cut once it has replayed a transaction that ended later. Where the OMS is idle there
+# is none: then it is enough that the server it streams from has said, after the cut, how far its log goes, and that all
+# of this is replayed. Without pg_read_all_stats those columns are null, and nothing of that is known.
 OLDER_TRANSACTIONS = """
 select
     pg_is_in_recovery() as is_replica,
     clock_timestamp() < {cut} as is_early,
+    pg_last_xact_replay_timestamp() as replayed_to,
+    pg_is_in_recovery()
+    and pg_last_xact_replay_timestamp() >= {cut} is not true
+    and not exists (
+        select from pg_stat_wal_receiver
+        where status = 'streaming' and last_msg_send_time >= {cut} and latest_end_lsn <= pg_last_wal_replay_lsn()
+    ) as is_behind,
     pg_has_role(current_user, 'pg_read_all_stats', 'usage') as sees_all,
     (
         select concat_ws(', ', 'PID ' || pid, 'user ' || usename, nullif(application_name, ''), 'since ' || xact_start)

@@ -11,7 +11,14 @@ from dagster_dbt.asset_utils import build_dbt_specs
 from oms_pipeline.calendar import Window, partitions_def, window_of_keys
 from oms_pipeline.contract import Table
 from oms_pipeline.errors import OmsError, RawZoneError, RowCountError, TransformError
-from oms_pipeline.presentation import lineage_table, not_reconciled, reconciled, reconciled_spec, table_metadata
+from oms_pipeline.presentation import (
+    TRANSFORM,
+    lineage_table,
+    not_reconciled,
+    reconciled,
+    reconciled_spec,
+    table_metadata,
+)
 from oms_pipeline.progress import report
 from oms_pipeline.raw import Manifest, RawZone
 from oms_pipeline.settings import Settings
@@ -67,7 +74,7 @@ def transform_assets(
 
     # What `@dbt_assets` does, with checks beside dbt's own tests: it takes none.
     @dg.multi_asset(
-        name="transform",
+        name=TRANSFORM,
         specs=specs,
         check_specs=[*dbt_tests, *hops],
         can_subset=True,

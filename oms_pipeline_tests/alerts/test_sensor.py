@@ -34,7 +34,7 @@ from oms_pipeline.alerts.sensor import (
 from oms_pipeline.alerts.severity import severities
 from oms_pipeline.errors import MailError, TransientMailError, WarehouseError
 from oms_pipeline.instance import SqliteEventLog, prepare_dagster_home
-from oms_pipeline.presentation import CREDITS, LAST_LATE_DAY, NEW_COLUMNS, ON_TIME
+from oms_pipeline.presentation import CREDITS, LAST_LATE_DAY, NEW_COLUMNS, ON_TIME, TRANSFORM
 from oms_pipeline.settings import Settings, read_settings
 from oms_pipeline_tests.alerts.conftest import StartServer, free_port, using
 
@@ -115,6 +115,24 @@ def weekly() -> None:
     stumbles()
 
 
+@dg.op(name=TRANSFORM)
+def loads() -> int:
+    if "marts" in BROKEN:
+        raise dg.Failure("A test failed. Correct the data.", allow_retries=False)
+    return 1
+
+
+@dg.op
+def shows(loaded: int) -> None:
+    if "report" in BROKEN:
+        raise dg.Failure("Metabase does not answer. Start it.", allow_retries=False)
+
+
+@dg.job
+def loading() -> None:
+    shows(loads())
+
+
 @dg.job(owners=["bo@example.com"])
 def hers() -> None:
     stumbles()
@@ -128,7 +146,7 @@ watching = dg.define_asset_job("watching", selection=dg.AssetSelection.checks(on
 DEFINITIONS = dg.Definitions(
     assets=[orders, sales, many_tables],
     asset_checks=[on_time],
-    jobs=[nightly, watching, busy, weekly, hers],
+    jobs=[nightly, watching, busy, weekly, loading, hers],
     executor=dg.in_process_executor,
 )
 CATALOG = Catalog.of(DEFINITIONS.get_repository_def())
@@ -251,6 +269,22 @@ def test_a_failed_run_is_one_mail_with_all_that_is_needed_to_mend_it(room: Room)
         assert part in text_of(mail)
     assert f"http://localhost:3000/runs/{run_id}" in text_of(mail)
     assert room.subjects == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        ("report", "The marts are loaded; a later step failed: Metabase does not answer. Start it"),
+        ("marts", "A test failed. Correct the data"),
+    ],
+)
+def test_a_mail_says_that_the_marts_are_loaded_where_only_a_later_step_failed(
+    room: Room, broken: str, told: str
+) -> None:
+    BROKEN[broken] = ""
+    room.run("", "loading")
+    (mail,) = room.new_mails()
+    assert f"Error: {told}" in text_of(mail)
 
 
 def test_the_same_failure_again_joins_the_problem_and_is_told_once_a_day(room: Room) -> None:

@@ -45,6 +45,8 @@ BAD_VALUES = [
     ("OMS_SOURCE_URL", "host=db.example.com dbname", "a value with spaces in single quotes"),
     ("OMS_SOURCE_URL", "postgresql://reader@db:port/shop", "port is not a number up to 65535"),
     ("OMS_SOURCE_URL", "postgresql://reader@db:65536/shop", "port is not a number up to 65535"),
+    ("OMS_SOURCE_URL", "postgresql://reader@[]/shop", "its host is no name"),
+    ("OMS_SOURCE_URL", "postgresql://reader@[::1/shop", "its host is no name"),
     ("OMS_SOURCE_URL", "postgresql://reader:a@b@db/shop", "Write them as %40, %2F and %25"),
     ("OMS_SOURCE_URL", "postgresql://reader:a/b@db/shop", "Write them as %40, %2F and %25"),
     ("OMS_SOURCE_URL", "postgresql://reader:50%@db/shop", "Write them as %40, %2F and %25"),
@@ -311,6 +313,7 @@ def test_the_environment_wins_over_the_env_file(
         ("postgresql://reader:s3cret@one:1,two:2/shop", "one:1,two:2/shop"),
         ("postgresql:///shop?host=/run/postgres&password=s3cret", "local socket/shop"),
         ("postgresql://reader:s3cret?x#y@db/shop", "db/shop"),
+        ("postgresql://reader:s3c[ret]@db/shop?sslmode=require", "db/shop"),
         ("host=db port=6432 dbname=shop user=reader password=s3cret", "db:6432/shop"),
         ("host = db dbname = shop password = 's3cret host=other'", "db:5432/shop"),
         (r"password='s3cret\' host=other' host=db dbname=shop", "db:5432/shop"),
@@ -342,13 +345,14 @@ def test_no_password_is_shown_however_it_is_written(password: str) -> None:
     for dsn in (
         f"postgresql://reader:{secret}@db:5432/shop",
         f"postgresql://reader:{quote(secret, safe='')}@db:5432/shop",
+        f"postgresql://reader:{secret}@[]/shop",
         f"postgresql://db/shop?user=reader&password={secret}",
         f"host=db dbname=shop password={secret}",
         f"host=db dbname=shop password='{in_quotes}'",
         f"password='{in_quotes}' host=db dbname=shop",
     ):
         try:
-            settings = read_settings({**OWN, "OMS_SOURCE_URL": dsn})
+            settings = read_settings({**OWN, **METABASE, "OMS_SOURCE_URL": dsn, "OMS_PUBLISH_URL": dsn})
             shown = f"{settings!r} {settings} {describe_dsn(settings.source_url or '')}"
         except SettingsError as error:
             shown = str(error)
@@ -371,7 +375,11 @@ BAD_METABASE = [
     ({"OMS_PUBLISH_URL": ""}, "OMS_PUBLISH_URL is not set, and OMS_METABASE_URL is"),
     ({"OMS_PUBLISH_URL": "mysql://me:s3cret@db/shop"}, "OMS_PUBLISH_URL is not a PostgreSQL DSN"),
     ({"OMS_METABASE_DATABASE_URL": "postgresql://me:s3@cret@db/shop"}, "OMS_METABASE_DATABASE_URL is not a PostgreSQL"),
-    ({"OMS_METABASE_DATABASE_URL": "host=db dbname=marts"}, "tells Metabase no server, user or database"),
+    ({"OMS_METABASE_DATABASE_URL": "host=db dbname=marts"}, "OMS_METABASE_DATABASE_URL tells Metabase no server, user"),
+    ({"OMS_METABASE_DATABASE_URL": "postgresql://me:s3cret@%2Frun/marts"}, "OMS_METABASE_DATABASE_URL tells Metabase"),
+    ({"OMS_PUBLISH_URL": "host=db dbname=marts"}, "OMS_PUBLISH_URL tells Metabase no server, user or database"),
+    ({"OMS_PUBLISH_URL": "postgresql://me:s3cret@db"}, "OMS_PUBLISH_URL tells Metabase no server, user or database"),
+    ({"OMS_PUBLISH_URL": "postgresql://me:s3cret@[]/marts"}, "OMS_PUBLISH_URL is not a PostgreSQL DSN: its host"),
     ({"OMS_METABASE_DATABASE_URL": "postgresql:///marts"}, "Set it to postgresql://user:password@host:5432/database"),
 ]
 
@@ -412,6 +420,20 @@ def test_metabase_reads_what_is_published_as_the_publisher_or_as_its_own_user() 
     metabase = read_settings({**METABASE, "OMS_METABASE_DATABASE_URL": own}).metabase
     assert metabase is not None
     assert metabase.reads == PostgresLogin("db", 5432, "marts", "metabase", "p@ss", "require")
+
+
+@pytest.mark.parametrize("variable", ["OMS_PUBLISH_URL", "OMS_METABASE_DATABASE_URL"])
+@pytest.mark.parametrize("password", ["s3c[ret", "s3c[ret]", "#s3cret", "s3?cret#", "s3:c=r&t+", "[::1]:5432"])
+def test_metabase_gets_any_password_that_postgresql_takes(variable: str, password: str) -> None:
+    metabase = read_settings({**METABASE, variable: f"postgresql://reader:{password}@db:5433/marts"}).metabase
+    assert metabase is not None
+    assert metabase.reads == PostgresLogin("db", 5433, "marts", "reader", password)
+
+
+def test_metabase_gets_an_ipv6_address_without_its_brackets() -> None:
+    metabase = read_settings({**METABASE, "OMS_PUBLISH_URL": "postgresql://me:s3cret@[::1]/marts"}).metabase
+    assert metabase is not None
+    assert metabase.reads == PostgresLogin("::1", 5432, "marts", "me", "s3cret")
 
 
 def test_on_snowflake_metabase_logs_in_as_the_dashboards_user_with_its_own_key(tmp_path: Path) -> None:

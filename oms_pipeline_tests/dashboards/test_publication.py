@@ -3,7 +3,7 @@
 import datetime as dt
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oms_pipeline.dashboards import publication
+from oms_pipeline.dashboards.definition import REPORT_DAYS
+from oms_pipeline.dashboards.metabase.assets import newest_days
 from oms_pipeline.dashboards.publication import Newest, Publication, create_table, postgres_type, reader_of
 from oms_pipeline.errors import PublicationError, RowCountError, WarehouseError
 from oms_pipeline.raw import FolderStore, RawZone
@@ -106,15 +108,23 @@ def test_of_a_view_that_computes_days_only_the_newest_are_published(
     change(
         warehouse,
         "create table staging.days as select date '2026-03-01' + n::integer as on_day from range(30) as t(n)",
-        # The view cannot compute the first days: whoever asks for them fails.
-        "create view marts.stock as select on_day, case when on_day < '2026-03-10' then cast(error('asked') as integer) end as n"
-        " from staging.days",
+        # The view cannot compute the first days: whoever asks for them, or for all days that there are, fails.
+        "create view marts.stock as select on_day, n from (select on_day, case when on_day < '2026-03-10'"
+        " then cast(error('asked') as integer) end as n from staging.days) as computed where n is null",
     )
-    done = to.publish(warehouse, SCHEMAS, {"marts.stock": Newest("on_day", 7)})
+    last = "select max(on_day) from staging.days"
+    done = to.publish(warehouse, SCHEMAS, {"marts.stock": Newest("on_day", 7, last)})
     assert next(table.rows for table in done if table.name == "stock") == 7
     assert postgres.rows("select min(on_day), max(on_day) from marts.stock") == [
         (dt.date(2026, 3, 24), dt.date(2026, 3, 30))
     ]
+
+
+def test_of_the_daily_inventory_the_newest_days_are_told_by_the_table_of_its_snapshots(
+    manifest: Mapping[str, Any],
+) -> None:
+    last = "select max(landed_on) from intermediate.int_inventory__snapshots"
+    assert newest_days(manifest) == {"marts.fct_inventory_daily": Newest("business_day", REPORT_DAYS, last)}
 
 
 def test_types_and_values_are_exact(warehouse: DuckDBWarehouse, to: Publication, postgres: Oms) -> None:
@@ -359,6 +369,21 @@ def test_a_server_that_does_not_answer_is_told_without_its_password(warehouse: D
     assert "\n" not in str(e.value)
 
 
+@pytest.mark.parametrize(
+    "dsn",
+    ["postgresql://oms:s3cret@[]/oms", "postgresql://oms@localhost/oms?passwort=s3cret", "host=db sslmode=s3cret"],
+)
+def test_a_dsn_that_postgresql_cannot_read_is_told_without_its_password(
+    dsn: str, warehouse: DuckDBWarehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    to = Publication(dsn, None, dt.timedelta(seconds=1))
+    with pytest.raises(PublicationError, match=r"^OMS_PUBLISH_URL, which names .* PostgreSQL does not know. Corr") as e:
+        to.publish(warehouse, SCHEMAS)
+    assert "s3cret" not in str(e.value) + caplog.text
+    assert e.value.__cause__ is None, "the driver's own error may quote the DSN"
+    assert e.value.__suppress_context__, "the driver's own error may quote the DSN"
+
+
 def test_a_role_that_may_not_make_schemas_is_told_what_to_grant(
     warehouse: DuckDBWarehouse, to: Publication, postgres: Oms
 ) -> None:
@@ -388,6 +413,7 @@ def test_the_reader_is_whom_metabase_logs_in_as_if_that_is_another() -> None:
     assert reader_of("metabase", publisher) == "metabase"
     assert reader_of("oms", publisher) is None
     assert reader_of("o@ms", "postgresql://o%40ms:a@db/oms") is None
+    assert reader_of("oms", "postgresql://oms:a[#?b@db/oms") is None
     assert reader_of(None, publisher) is None
 
 

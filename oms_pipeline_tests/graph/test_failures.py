@@ -85,3 +85,15 @@ def test_a_column_missing_or_retyped_at_the_source_stops_the_run_before_anything
     assert problem in error
     assert materialised_layers(events) == set()
     assert pipeline.zone.manifest(day) is None
+
+
+def test_a_step_that_fails_after_the_marts_are_loaded_says_that_they_are(pipeline: Pipeline) -> None:
+    day = pipeline.simulate()
+    pipeline.settings.report_file.unlink(missing_ok=True)
+    pipeline.settings.report_file.mkdir(parents=True)
+
+    report = pipeline.run(pipeline.window(day))
+
+    assert report.error is not None
+    assert report.error.startswith("The marts are loaded; a later step failed: ")
+    assert {"marts", "ops"} <= materialised_layers(pipeline.events(report.run_id))

@@ -4,7 +4,7 @@ import http.client
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -105,6 +105,7 @@ class Failure:
             answer's.
         code: S3's name of the error.
         times: How often; None for always.
+        unless: Name of a header; requests that have it are passed on.
     """
 
     method: str
@@ -112,6 +113,7 @@ class Failure:
     status: int
     code: str = ""
     times: int | None = None
+    unless: str = ""
 
 
 @dataclass
@@ -128,12 +130,13 @@ class Proxy:
         self.failures = list(failures)
         self._failed.clear()
 
-    def failure(self, method: str, path: str) -> Failure | None:
+    def failure(self, method: str, path: str, headers: Container[str] = ()) -> Failure | None:
         with self._lock:
             self.asked.append(f"{method} {path}")
             for failure in self.failures:
                 done = self._failed.get(failure, 0)
-                if failure.method == method and re.search(failure.path, path) and done != failure.times:
+                meant = failure.method == method and re.search(failure.path, path) and failure.unless not in headers
+                if meant and done != failure.times:
                     self._failed[failure] = done + 1
                     return failure
         return None
@@ -164,7 +167,7 @@ def _handler(proxy: Proxy, server: str) -> type[BaseHTTPRequestHandler]:
             pass
 
         def _pass_on(self) -> None:
-            failure = proxy.failure(self.command, self.path)
+            failure = proxy.failure(self.command, self.path, self.headers)
             length = int(self.headers.get("Content-Length", 0))
             if failure is not None and failure.status == 0:
                 self.rfile.read(length // 2)

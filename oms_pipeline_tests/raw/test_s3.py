@@ -77,6 +77,21 @@ def test_files_are_encrypted_as_asked(
     assert (head.get("ServerSideEncryption"), head.get("SSEKMSKeyId")) == shown
 
 
+def test_a_bucket_that_refuses_what_is_not_encrypted_is_landed_in(
+    landing: InBucket, bucket: Bucket, proxy: Proxy
+) -> None:
+    refused = [
+        Failure(method, "raw/", 403, "AccessDenied", unless="x-amz-server-side-encryption")
+        for method in ("PUT", "POST")
+    ]
+    encrypted = replace(landing.store, encryption="aws:kms:alias/oms")
+    proxy.fail(*refused)
+    encrypted.check()
+    manifest = replace(landing, bucket_store=encrypted).land("2026-03-02")
+    assert manifest.files["orders"].rows == 1
+    assert bucket.head("raw/.landing.lock")["SSEKMSKeyId"] == "alias/oms"
+
+
 def test_a_file_that_came_without_its_hash_is_hashed(store: S3Store, bucket: Bucket) -> None:
     bucket.put("raw/restored", b"bytes")
     assert store.sha256("restored") == (5, hashlib.sha256(b"bytes").hexdigest())
@@ -258,7 +273,12 @@ def test_a_store_never_shows_credentials(store: S3Store) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "operation"),
-    [("GET", "list-type", "ListObjectsV2"), ("PUT", ".check", "PutObject"), ("GET", ".check", "GetObject")],
+    [
+        ("GET", "list-type", "ListObjectsV2"),
+        ("PUT", ".check", "PutObject"),
+        ("GET", ".check", "GetObject"),
+        ("PUT", "landing.lock", "PutObject"),
+    ],
 )
 def test_looking_at_a_bucket_says_what_may_not_be_done(
     store: S3Store, bucket: Bucket, proxy: Proxy, method: str, path: str, operation: str
@@ -274,6 +294,16 @@ def test_looking_at_a_bucket_says_that_files_may_not_be_deleted(store: S3Store, 
     proxy.fail(Failure("DELETE", ".check", 403, "AccessDenied"))
     with pytest.raises(RawZoneError, match=r"is denied \(DeleteObject\)"):
         store.check()
+
+
+def test_looking_at_a_bucket_neither_waits_for_a_run_that_lands_nor_disturbs_it(store: S3Store, bucket: Bucket) -> None:
+    with store.lock():
+        inside = bucket.get("raw/.landing.lock")
+        replace(store).check()
+        assert bucket.get("raw/.landing.lock") == inside
+    store.check()
+    with replace(store, lock_timeout=dt.timedelta(0)).lock():
+        pass
 
 
 def test_a_bucket_without_versions_is_told_with_the_command_to_turn_them_on(

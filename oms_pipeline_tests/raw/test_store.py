@@ -1,8 +1,16 @@
 """What is under the raw zone, a folder or a bucket: files appear whole or not at all, and what cannot be written is said in one line."""
 
+import datetime as dt
+import logging
+import os
 import resource
+import socket
 import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -97,9 +105,11 @@ def test_a_file_that_is_no_text_is_named_with_a_next_step(store: Store) -> None:
     assert str(error.value) == f"{store.url('a')} is not a text file. Delete it, and run its day again to read it anew."
 
 
-def test_the_probe_of_a_store_leaves_nothing(store: Store) -> None:
+def test_the_probe_of_a_store_leaves_nothing_but_a_free_lock(store: Store) -> None:
     store.check()
-    assert store.files("") == []
+    assert set(store.files("")) <= {".landing.lock"}
+    with store.lock():
+        pass
 
 
 @pytest.fixture
@@ -134,7 +144,7 @@ def test_a_full_raw_zone_is_told_and_holds_nothing_of_the_day(landing: Landing, 
 
 def test_a_disk_that_has_room_for_all_but_the_manifest_holds_no_day(landing: Landing, full_disk: Path) -> None:
     sizes = [file.bytes for file in landing.land("2026-03-02").files.values()]
-    needed = sum(-(-size // PAGE) * PAGE for size in sizes)
+    needed = sum(-(-size // PAGE) * PAGE for size in sizes) + PAGE  # the lock's, which names its holder
     on_small_disk = Landing(landing.oms, full_disk)
     (full_disk / "ballast").write_bytes(b"x" * (DISK - needed))
     with pytest.raises(RawZoneError, match="is full"):
@@ -171,3 +181,51 @@ def test_a_raw_zone_that_cannot_be_written_is_told_before_the_source_is_read(
     )
     with pytest.raises(RawZoneError, match="Not a directory"):
         blocked.zone.store.check()
+
+
+LOCKED = """
+import sys
+import time
+from pathlib import Path
+from oms_pipeline.raw import FolderStore
+
+with FolderStore(Path(sys.argv[1])).lock():
+    print("inside", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def lock_of_another_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen([sys.executable, "-c", LOCKED, str(folder)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "inside\n"
+        yield process
+        process.kill()
+
+
+def test_who_waits_too_long_for_the_lock_of_a_folder_is_told_for_whom(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    # The file is there from an earlier run, and names it.
+    with FolderStore(tmp_path).lock():
+        assert (tmp_path / ".landing.lock").read_text().endswith(f", process {os.getpid()}")
+    with lock_of_another_process(tmp_path) as other:
+        started = time.monotonic()
+        with pytest.raises(RawZoneError) as error, FolderStore(tmp_path, dt.timedelta(seconds=0.5)).lock():
+            pytest.fail("went in")
+        assert time.monotonic() - started >= 0.5
+    holder = f"{socket.gethostname()}, process {other.pid}"
+    assert str(error.value) == (
+        f"{tmp_path}/.landing.lock is held by {holder}; waited 0:00:00.500000. Wait for its run to end, and try again."
+    )
+    assert caplog.messages == [f"Waiting to land: the raw zone is held by {holder}"]
+
+
+def test_a_killed_process_lets_go_of_the_lock_of_a_folder(tmp_path: Path) -> None:
+    with lock_of_another_process(tmp_path) as other:
+        threading.Timer(0.5, other.kill).start()
+        with FolderStore(tmp_path, dt.timedelta(seconds=10)).lock():
+            assert other.wait() < 0
+            assert (tmp_path / ".landing.lock").read_text().endswith(f", process {os.getpid()}")

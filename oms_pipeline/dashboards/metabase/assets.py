@@ -72,14 +72,14 @@ def definition(settings: Settings, manifest: Mapping[str, Any], query: Callable[
 
 def newest_days(manifest: Mapping[str, Any]) -> dict[str, Newest]:
     """Marts of which only the newest days are published: views that compute each day anew when it is asked for."""
-    return {
-        f"marts.{node['name']}": Newest(day, REPORT_DAYS)
-        for node in manifest["nodes"].values()
-        if node["resource_type"] == "model"
-        and node["schema"] == "marts"
-        and node["config"]["materialized"] == "view"
-        and (day := node["config"]["meta"].get("preview_day"))
-    }
+    found = {}
+    for node in manifest["nodes"].values():
+        meta = node["config"].get("meta", {})
+        if node["resource_type"] == "model" and node["schema"] == "marts" and "days_of" in meta:
+            table, _, column = meta["days_of"].rpartition(".")
+            newest = Newest(meta["preview_day"], REPORT_DAYS, f"select max({column}) from {table}")
+            found[f"marts.{node['name']}"] = newest
+    return found
 
 
 def _published(
