@@ -128,6 +128,12 @@ def test_an_image_is_named_by_version(name: str) -> None:
     assert not image.endswith("latest")
 
 
+def test_the_airflow_to_look_at_is_the_one_that_the_trigger_is_tested_with() -> None:
+    tested = (PROJECT_DIR / "oms_pipeline_tests" / "airflow" / "airflow_3.txt").read_text(encoding="utf-8")
+    (version,) = re.findall(r"^apache-airflow==([\d.]+)", tested, re.MULTILINE)
+    assert SERVICES["airflow"]["image"].startswith(f"apache/airflow:{version}-")
+
+
 def test_state_is_in_named_volumes_and_each_of_them_is_used() -> None:
     mounts = [filled_in(volume, {}) for service in SERVICES.values() for volume in service.get("volumes", ())]
     folders = [mount for mount in mounts if mount.startswith(("/", "."))]
