@@ -1,12 +1,14 @@
 """Dagster's own state: where it is kept, what becomes of a lost run, and a SQLite event log written in batches."""
 
 import fcntl
+import inspect
 import os
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from functools import wraps
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
@@ -14,6 +16,7 @@ from threading import RLock
 from typing import Any, Final
 
 import sqlalchemy.event
+import sqlalchemy.exc
 from dagster import DagsterInstance, DagsterRun, EventLogEntry
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, BATCH_WRITABLE_EVENTS
@@ -39,6 +42,7 @@ EVENT_BATCH: Final = "1000"
 OPEN_DATABASES: Final = 4
 BUSY_SECONDS: Final = 60
 PATIENCE_SECONDS: Final = 20.0
+LOST_AT_MOST: Final = 3
 SILENCE_SECONDS: Final = 120.0
 
 
@@ -145,6 +149,7 @@ class Storage(DagsterSqliteStorage):
         parts: list[Any] = [storage.run_storage, storage.event_log_storage, storage.schedule_storage]
         for part in parts:
             sqlalchemy.event.listen(part._engine, "do_connect", _connect_patiently)
+            _survive_restarts(part)
         return storage
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
@@ -165,6 +170,32 @@ def _connect_patiently(dialect: Any, _: Any, arguments: Any, parameters: Any) ->
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.5)
+
+
+def _survive_restarts(part: Any) -> None:
+    """Has each of a storage's methods called again where the server went down in the middle of a statement.
+
+    Events are stored in the middle of a step, so Dagster would take that for a failure of the step, and of the run.
+    What a lost statement had begun, the server has rolled back; an event that takes two transactions may be there
+    twice, and says the same.
+    """
+    for name, _ in inspect.getmembers(type(part), inspect.isfunction):
+        if not name.startswith("_"):
+            setattr(part, name, _again_if_lost(getattr(part, name)))
+
+
+def _again_if_lost(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def call(*arguments: Any, **parameters: Any) -> Any:
+        for _ in range(LOST_AT_MOST):
+            try:
+                return method(*arguments, **parameters)
+            except sqlalchemy.exc.DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+        return method(*arguments, **parameters)
+
+    return call
 
 
 class RunLauncher(DefaultRunLauncher):

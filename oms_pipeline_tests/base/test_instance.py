@@ -480,6 +480,29 @@ def test_a_database_that_restarts_is_waited_for(
             oms_instance._connect_patiently(engine.dialect, None, [], {})
 
 
+def test_a_statement_that_a_restart_of_the_database_cuts_off_is_sent_again(on_postgres: dg.DagsterInstance) -> None:
+    days = {"2026-01-01", "2026-01-02", "2026-01-03"}
+    with on_postgres:
+        engine: Any = on_postgres.event_log_storage._engine  # type: ignore[attr-defined]
+        killer = sqlalchemy.create_engine(oms_instance.get_settings().dagster_database_url or "")
+        cut_off: list[str] = []
+
+        def end_its_session(connection: Any, _: Any, statement: str, values: Any, *__: Any) -> None:
+            if not cut_off and "STEP_START" in str(values):  # stored alone, not in a batch
+                cut_off.append(statement)
+                pid = connection.connection.dbapi_connection.get_backend_pid()
+                with killer.begin() as other:
+                    other.exec_driver_sql(f"select pg_terminate_backend({pid}, 5000)")
+
+        sqlalchemy.event.listen(engine, "before_cursor_execute", end_its_session)
+        run = load(on_postgres, min(days), max(days))
+        killer.dispose()
+        assert cut_off
+        kinds = [event.dagster_event_type for event in on_postgres.all_logs(run)]
+        assert kinds.count(dg.DagsterEventType.RUN_SUCCESS) == 1
+        assert on_postgres.get_materialized_partitions(ORDERS) == days
+
+
 def test_a_database_without_its_driver_says_which_extra_is_missing(
     new_instance: Callable[..., dg.DagsterInstance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
