@@ -4,10 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
 from oms_pipeline.presentation import OWNER, column_schema
 from oms_pipeline.transform.project import DBT_PROJECT_DIR
+
+_CHECKS = {
+    "grain": "One row per {key}: unique and never null, among the rows that the run has computed.",
+    "matches_contract": (
+        "The staged rows keep the contract: a key once in a landed day, nothing null that must not be, and only values "
+        "that are accepted."
+    ),
+}
 
 
 class LayerTranslator(DagsterDbtTranslator):
@@ -27,6 +35,17 @@ class LayerTranslator(DagsterDbtTranslator):
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
         """The model's own description; its SQL is one click away."""
         return str(dbt_resource_props["description"])
+
+    def get_asset_check_spec(
+        self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetCheckSpec | None:
+        """The test as a check, described by what it asks for."""
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        test = self.get_resource_props(manifest, unique_id).get("test_metadata") or {}
+        if spec is None or test.get("name") not in _CHECKS:
+            return spec
+        key = ", ".join(test["kwargs"].get("key", ()))
+        return spec._replace(description=_CHECKS[test["name"]].format(key=key))
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str]:
         """The owner the model names in its `meta`, or the data team."""

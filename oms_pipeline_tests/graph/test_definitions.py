@@ -175,6 +175,13 @@ def test_daily_checks_belong_to_the_daily_run_and_those_of_all_history_do_not(de
     assert {key.name.split("_")[0] for key in checks if key.name not in ours} == {"matches", "grain"}
 
 
+def test_every_check_says_what_it_asks_for(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    assert [key for key in graph.asset_check_keys if not graph.get_check_spec(key).description] == []
+    orders = dg.AssetCheckKey(dg.AssetKey(["marts", "fct_orders"]), "grain_fct_orders_order_id")
+    assert str(graph.get_check_spec(orders).description).startswith("One row per order_id: unique and never null")
+
+
 def test_every_hop_is_reconciled_by_a_check_that_blocks_and_raw_has_two_that_do_not(
     definitions: dg.Definitions,
 ) -> None:
