@@ -200,7 +200,7 @@ def _volume_check(
     volume = oddest(table.name, window.days, known)
     if volume is None:
         told: dict[str, Any] = {}
-        text = f"Not enough days: it takes {ENOUGH_DAYS} of the same weekday before."
+        text = f"Not compared: it takes {ENOUGH_DAYS} of the same weekday before, all read within a day of their end."
     else:
         told = {
             "day": str(volume.day),

@@ -1,4 +1,8 @@
-"""Whether a day brought as many rows as its weekday usually does. Reads manifests only."""
+"""Whether a day brought as many rows as its weekday usually does. Reads manifests only.
+
+A day that is read late, as by a backfill, has fewer rows than it had on the morning after: what has changed again since
+is in a later day. So only days that were read promptly are compared, and only with such days.
+"""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -14,6 +18,7 @@ WEEKS: Final = 6
 ENOUGH_DAYS: Final = 4
 # In a small table a handful of rows more or less is chance, however large the factor.
 FEW_ROWS: Final = 10
+PROMPT: Final = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -51,14 +56,15 @@ def with_weekdays_before(manifests: Sequence[Manifest], zone: RawZone) -> dict[d
 
 
 def oddest(table: str, days: Sequence[dt.date], manifests: Mapping[dt.date, Manifest]) -> Volume | None:
-    """The day that differs most from its weekday before; None if no day has enough of them.
+    """The day that differs most from its weekday before; None if no day can be compared.
 
     Args:
         table: Table name.
-        days: The days to look at; those without a file of the table are passed over.
+        days: The days to look at; those without a file of the table, or read late, are passed over.
         manifests: Of these days and of those before.
     """
-    rows = {day: manifest.files[table].rows for day, manifest in manifests.items() if table in manifest.files}
+    files = {day: (manifest, manifest.files[table]) for day, manifest in manifests.items() if table in manifest.files}
+    rows = {day: file.rows for day, (manifest, file) in files.items() if file.extracted_at - manifest.ends_at <= PROMPT}
     volumes = []
     for day in days:
         before = [rows[earlier] for earlier in _weekdays_before(day) if earlier in rows]

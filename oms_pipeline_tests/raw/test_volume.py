@@ -12,7 +12,7 @@ DAY = dt.date(2026, 3, 30)
 MOMENT = dt.datetime(2026, 3, 31, tzinfo=dt.UTC)
 
 
-def landed(rows: dict[dt.date, int]) -> dict[dt.date, Manifest]:
+def landed(rows: dict[dt.date, int], read: dt.datetime = MOMENT) -> dict[dt.date, Manifest]:
     return {
         day: Manifest(
             day,
@@ -22,7 +22,7 @@ def landed(rows: dict[dt.date, int]) -> dict[dt.date, Manifest]:
             True,
             "1",
             MOMENT,
-            {"orders": LandedFile("orders", "", n, 1, "", "", (), MOMENT)},
+            {"orders": LandedFile("orders", "", n, 1, "", "", (), read)},
         )
         for day, n in rows.items()
     }
@@ -72,3 +72,12 @@ def test_other_weekdays_and_weeks_long_past_do_not_count() -> None:
 
 def test_a_day_without_a_file_of_the_table_is_passed_over() -> None:
     assert oddest("stores", [DAY], landed({DAY: 1, **weeks_before(DAY, 1, 1, 1, 1)})) is None
+
+
+def test_a_day_that_was_read_late_is_neither_judged_nor_held_against_another() -> None:
+    in_time, too_late = MOMENT + dt.timedelta(hours=24), MOMENT + dt.timedelta(hours=24, seconds=1)
+    before = weeks_before(DAY, 100, 100, 100, 100)
+
+    assert oddest("orders", [DAY], landed({DAY: 400}) | landed(before, in_time)) is not None
+    assert oddest("orders", [DAY], landed({DAY: 400}) | landed(before, too_late)) is None
+    assert oddest("orders", [DAY], landed({DAY: 400}, too_late) | landed(before, in_time)) is None
