@@ -82,6 +82,11 @@ def business_of(settings: Settings) -> BusinessOf:
     return on
 
 
+def make_watch(settings: Settings) -> Watch:
+    """What the mails go by."""
+    return Watch(settings, load_severities(), load_deadline(), business_of(settings))
+
+
 def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The whole graph for one set of settings.
 
@@ -115,7 +120,7 @@ def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] 
         asset_checks=[on_time],
         jobs=[daily, rebuild, weekly, *(job for job, _ in lives)],
         schedules=[*automation.schedules(settings, daily, weekly), *(schedule for _, schedule in lives)],
-        sensors=[on_time_sensor, alert_sensor(Watch(settings, load_severities(), deadline, business_of(settings)))],
+        sensors=[on_time_sensor, alert_sensor(make_watch(settings))],
         # One process per run: a process per step costs four times the work of a day.
         executor=dg.in_process_executor,
         resources={

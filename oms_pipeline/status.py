@@ -52,7 +52,7 @@ class LayerStatus:
         return str(len(self.late)) if self.late else "none"
 
 
-def layer_status(settings: Settings) -> list[LayerStatus]:
+def layer_status(settings: Settings, instance: dg.DagsterInstance) -> list[LayerStatus]:
     """The state of every layer: of raw by its manifests, of external by its registrations, of the rest by Dagster."""
     from oms_pipeline.definitions import defs, make_raw_zone, make_warehouse
 
@@ -65,12 +65,11 @@ def layer_status(settings: Settings) -> list[LayerStatus]:
         _status("external", list(registered), sum(registered.values()), settings),
     ]
     rows = warehouse.layer_rows()
-    with dg.DagsterInstance.get() as instance:
-        for layer in LAYERS[1:]:
-            keys = [key for key in defs.resolve_all_asset_keys() if key.path[0] == layer]
-            days = [instance.event_log_storage.get_materialized_partitions(key) for key in keys]
-            complete = set.intersection(*days) if days else set()
-            statuses.append(_status(layer, [dt.date.fromisoformat(d) for d in complete], rows.get(layer, 0), settings))
+    for layer in LAYERS[1:]:
+        keys = [key for key in defs.resolve_all_asset_keys() if key.path[0] == layer]
+        days = [instance.event_log_storage.get_materialized_partitions(key) for key in keys]
+        complete = set.intersection(*days) if days else set()
+        statuses.append(_status(layer, [dt.date.fromisoformat(d) for d in complete], rows.get(layer, 0), settings))
     return statuses
 
 

@@ -6,9 +6,9 @@ from oms_pipeline.alerts.mail import html_of, trial_mail
 from oms_pipeline.alerts.page import Envelope
 from oms_pipeline.alerts.problems import Kind
 from oms_pipeline.alerts.samples import sample
-from oms_pipeline.alerts.sensor import Watch, alert_sensor, heartbeat_file
+from oms_pipeline.alerts.sensor import Watch, alert_sensor, heartbeat_file, newest_digest
 from oms_pipeline.alerts.severity import load_severities
-from oms_pipeline.alerts.state import SENSOR
+from oms_pipeline.alerts.state import SENSOR, known_problems
 
 __all__ = [
     "SENSOR",
@@ -25,8 +25,10 @@ __all__ = [
     "forget_refusal",
     "heartbeat_file",
     "html_of",
+    "known_problems",
     "load_severities",
     "mail_dir",
+    "newest_digest",
     "sample",
     "trial_mail",
 ]

@@ -1,11 +1,8 @@
-"""A mail of each kind, about what nobody has, to see how it reads. Sends nothing."""
+"""A mail of each kind of problem, about what nobody has, to see how it reads. Sends nothing."""
 
-import datetime as dt
 from dataclasses import replace
 from email.message import EmailMessage
 
-from oms_pipeline.alerts.digest import Business, Digest, Layer, Ran
-from oms_pipeline.alerts.digest_mail import render_digest
 from oms_pipeline.alerts.mail import render, render_held_back
 from oms_pipeline.alerts.page import Envelope
 from oms_pipeline.alerts.problems import Kind, Problem
@@ -15,7 +12,7 @@ DAY = "2026-01-31"
 
 
 def sample(kind: Kind, envelope: Envelope, severities: Severities, now: float) -> EmailMessage:
-    """A mail of a kind.
+    """A mail of a kind; any but a digest, which is better looked at with the numbers that are there.
 
     Args:
         kind: The kind.
@@ -72,8 +69,6 @@ def sample(kind: Kind, envelope: Envelope, severities: Severities, now: float) -
         days=(DAY,),
         run_id=failed.run_id,
     )
-    if kind is Kind.DIGEST:
-        return render_digest(_digest(), envelope, severities, now)
     if kind is Kind.HELD_BACK:
         return render_held_back([failed, check, late], envelope, severities, now)
     over = replace(failed, mails=1, recovered=now)
@@ -84,31 +79,3 @@ def sample(kind: Kind, envelope: Envelope, severities: Severities, now: float) -
         Kind.SCHEMA_DRIFT: drift,
     }
     return render(problems.get(kind, failed), envelope, severities, now)
-
-
-def _digest() -> Digest:
-    return Digest(
-        day=dt.date.fromisoformat(DAY),
-        ran=(
-            Ran("daily_oms", {"succeeded": 1}, (DAY,), 7.4),
-            Ran("backfill abcdefgh", {"succeeded": 28, "failed": 2}, ("2026-01-01 to 2026-01-30",), 312.0),
-        ),
-        layers=(
-            Layer("raw", 24_310, 1.9),
-            Layer("external", 24_310, 0.3),
-            Layer("staging", 24_310, 0.9),
-            Layer("intermediate", 8_120, 0.4),
-            Layer("marts", 410_552, 1.6),
-        ),
-        assets_due=40,
-        credits=0.021,
-        business=Business(
-            [
-                ("Net sales", "48,210.90 EUR", "+4.2 %"),
-                ("Orders", "1,042", "+2.1 %"),
-                ("Average order value", "46.27 EUR", "−0.8 %"),
-                ("Shipped on time", "97.1 %", "−0.3 points"),
-            ]
-        ),
-        odd=("raw/returns, volume: Saturday 2026-01-31: 412 rows, usually 97.",),
-    )

@@ -25,9 +25,9 @@ from oms_pipeline.alerts.digest_mail import render_digest
 from oms_pipeline.alerts.events import Catalog, ended_runs, is_running, lateness, newest
 from oms_pipeline.alerts.mail import render, render_held_back
 from oms_pipeline.alerts.page import Envelope
-from oms_pipeline.alerts.problems import HOUR, Kind, Lateness, Problem, after, is_due, kind_of_mail, told
+from oms_pipeline.alerts.problems import HOUR, Kind, Lateness, Problem, Problems, after, is_due, kind_of_mail, told
 from oms_pipeline.alerts.severity import Severities, Severity
-from oms_pipeline.alerts.state import SENSOR, State
+from oms_pipeline.alerts.state import SENSOR, State, known_problems
 from oms_pipeline.calendar import due_at, newest_due
 from oms_pipeline.errors import MailError, RefusedMailError
 from oms_pipeline.settings import Settings
@@ -90,6 +90,21 @@ def alert_sensor(watch: Watch) -> dg.SensorDefinition:
 def heartbeat_file(settings: Settings) -> Path:
     """The file that is touched on every tick, for whoever watches the watcher."""
     return settings.home / "heartbeat"
+
+
+def newest_digest(
+    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, watch: Watch, now: float
+) -> EmailMessage:
+    """The digest of the newest day that is due, as it would read now.
+
+    Args:
+        instance: Where Dagster's events are.
+        repository: The code location.
+        watch: What the sensor goes by.
+        now: Seconds since 1970.
+    """
+    catalog = Catalog.of(repository)
+    return _digest_mail(instance, catalog, watch, known_problems(instance), lateness(instance, catalog, now), now)
 
 
 def tick(
@@ -209,11 +224,18 @@ def _letters(
             yield _Letter(render(problems[0], envelope, severities, now), problems)
         else:
             yield _Letter(render_held_back(problems, envelope, severities, now), problems)
+    day = str(watch.digest_day(now))
+    if severities[Kind.DIGEST] is not Severity.NEVER and day > state.digested:
+        yield _Letter(_digest_mail(instance, catalog, watch, state.problems, late, now), day=day)
+
+
+def _digest_mail(
+    instance: dg.DagsterInstance, catalog: Catalog, watch: Watch, problems: Problems, late: Lateness, now: float
+) -> EmailMessage:
     day = watch.digest_day(now)
-    if severities[Kind.DIGEST] is not Severity.NEVER and str(day) > state.digested:
-        since = due_at(day - dt.timedelta(days=1), watch.settings.timezone, watch.deadline)
-        digest = digest_of(day, since, instance, catalog, late, state.problems.values(), watch.business_of)
-        yield _Letter(render_digest(digest, envelope, severities, now), day=str(day))
+    since = due_at(day - dt.timedelta(days=1), watch.settings.timezone, watch.deadline)
+    digest = digest_of(day, since, instance, catalog, late, problems.values(), watch.business_of)
+    return render_digest(digest, Envelope.of(watch.settings), watch.severities, now)
 
 
 def _sent(message: EmailMessage, settings: Settings, send: Deliver) -> str:

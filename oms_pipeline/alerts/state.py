@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from oms_pipeline.alerts.problems import Kind, Problem, days_of, ranges
+import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import SensorInstigatorData
+
+from oms_pipeline.alerts.problems import Kind, Problem, Problems, days_of, ranges
 from oms_pipeline.errors import MailError
 
 SENSOR: Final = "alerts"
@@ -63,6 +67,25 @@ class State:
             raise MailError(
                 f"The cursor of sensor {SENSOR} cannot be read. Reset it on the sensor's page; it then starts from now."
             ) from error
+
+
+def known_problems(instance: dg.DagsterInstance) -> Problems:
+    """The problems that were open at the sensor's last tick, by key; none if it never ran.
+
+    Args:
+        instance: Where Dagster keeps the cursors of sensors.
+
+    Raises:
+        MailError: The cursor is something else.
+    """
+    cursors = [
+        sensor.instigator_data.cursor
+        for sensor in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+        if sensor.instigator_name == SENSOR and isinstance(sensor.instigator_data, SensorInstigatorData)
+    ]
+    # A code location that was renamed has left its cursor.
+    newest = max((State.load(cursor) for cursor in cursors if cursor), key=lambda state: state.seen, default=State(0))
+    return {key: problem for key, problem in newest.problems.items() if problem.recovered is None}
 
 
 def _problem(entry: dict[str, Any]) -> Problem:

@@ -71,19 +71,29 @@ def rebuild() -> None:
 @click.command()
 @one_line_errors
 def status() -> None:
-    """Show per layer: the newest day, missing days, how many of them are late, rows. Then where mails go."""
+    """Show per layer: the newest day, missing days, how many of them are late, rows.
+
+    Then the problems that are open, and where mails go.
+    """
     settings = get_settings()
 
-    from oms_pipeline.alerts import destination
+    import dagster as dg
+
+    from oms_pipeline.alerts import destination, known_problems
     from oms_pipeline.instance import prepare_dagster_home
     from oms_pipeline.status import layer_status
 
     prepare_dagster_home(settings)
     table = Table("layer", "newest day", "missing days", "late", "rows", title=f"Days since {settings.start_date}")
     table.columns[4].justify = "right"
-    for layer in layer_status(settings):
+    with dg.DagsterInstance.get() as instance:
+        layers, problems = layer_status(settings, instance), known_problems(instance)
+    for layer in layers:
         table.add_row(layer.layer, str(layer.newest or "–"), layer.missing_text, layer.late_text, f"{layer.rows:,}")
     console.print(table)
+    for problem in problems.values():
+        told = f"[red]Open[/]: {escaped(problem.title)}. {escaped(problem.next_step)}"
+        console.print(told, highlight=False, soft_wrap=True)
     console.print(escaped(destination(settings)), highlight=False, soft_wrap=True)
 
 

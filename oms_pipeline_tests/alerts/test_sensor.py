@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import shutil
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -12,9 +13,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
 from dagster._core.storage.tags import BACKFILL_ID_TAG, PARTITION_NAME_TAG
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.utils import make_new_run_id
 
 from oms_pipeline.alerts.delivery import check, deliver, mail_dir
@@ -29,9 +34,11 @@ from oms_pipeline.alerts.sensor import (
     Watch,
     alert_sensor,
     heartbeat_file,
+    newest_digest,
     tick,
 )
 from oms_pipeline.alerts.severity import severities
+from oms_pipeline.alerts.state import SENSOR, known_problems
 from oms_pipeline.errors import MailError, TransientMailError, WarehouseError
 from oms_pipeline.instance import SqliteEventLog, prepare_dagster_home
 from oms_pipeline.presentation import CREDITS, LAST_LATE_DAY, NEW_COLUMNS, ON_TIME, TRANSFORM
@@ -704,3 +711,35 @@ def test_the_sensor_itself_ticks_beats_and_keeps_its_place(room: Room) -> None:
     assert "0 mails sent; 0 problems open. No mail server is set" in (done.skip_message or "")
     assert done.cursor == room.cursor
     assert time.time() - heartbeat_file(room.settings).stat().st_mtime < 60
+
+
+def test_whoever_asks_is_told_what_is_open_and_how_the_digest_would_read_now(room: Room) -> None:
+    repository = DEFINITIONS.get_repository_def()
+    BROKEN["2026-01-05"] = "no"
+    room.run("2026-01-05")
+    room.run("2026-01-05", job="weekly")
+    room.tick()
+    assert known_problems(room.instance) == {}
+    keep_cursor(room)
+
+    assert [problem.title for problem in known_problems(room.instance).values()] == ["nightly failed at raw__orders"]
+    digest = text_of(newest_digest(room.instance, repository, room.watch, time.time()))
+    assert "open: nightly failed at raw__orders" in digest
+    assert "weekly: succeeded" in digest
+
+    BROKEN.clear()
+    room.run("2026-01-05")
+    room.tick()
+    keep_cursor(room)
+    assert known_problems(room.instance) == {}
+
+
+def keep_cursor(room: Room) -> None:
+    """What Dagster's daemon does with the cursor after a tick."""
+    location = InProcessCodeLocationOrigin(LoadableTargetOrigin(executable_path=sys.executable), location_name="tests")
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), SENSOR)
+    state = InstigatorState(
+        origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, SensorInstigatorData(cursor=room.cursor)
+    )
+    known = room.instance.get_instigator_state(state.instigator_origin_id, state.selector_id)
+    (room.instance.update_instigator_state if known else room.instance.add_instigator_state)(state)
