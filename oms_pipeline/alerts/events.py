@@ -39,12 +39,14 @@ class Catalog:
         by_step: Step → its assets.
         owners: Asset → who looks after it.
         job_owners: Job → who looks after it.
+        job_assets: Job → the assets it makes.
         checks: The checks of all assets.
     """
 
     by_step: Mapping[str, frozenset[str]]
     owners: Mapping[str, tuple[str, ...]]
     job_owners: Mapping[str, tuple[str, ...]]
+    job_assets: Mapping[str, frozenset[str]]
     checks: Sequence[dg.AssetCheckKey]
 
     @classmethod
@@ -54,11 +56,15 @@ class Catalog:
         for key, definition in repository.assets_defs_by_key.items():
             if definition.is_executable:
                 by_step.setdefault(definition.node_def.name, set()).add(key.to_user_string())
-        graph = repository.asset_graph
+        graph, jobs = repository.asset_graph, repository.get_all_jobs()
         return cls(
             {step: frozenset(names) for step, names in by_step.items()},
             {key.to_user_string(): tuple(graph.get(key).owners) for key in graph.get_all_asset_keys()},
-            {job.name: tuple(job.owners or ()) for job in repository.get_all_jobs()},
+            {job.name: tuple(job.owners or ()) for job in jobs},
+            {
+                job.name: frozenset(key.to_user_string() for key in job.asset_layer.executable_asset_keys)
+                for job in jobs
+            },
             sorted(graph.asset_check_keys),
         )
 
@@ -166,16 +172,18 @@ def _run_ended(
     instance: dg.DagsterInstance, catalog: Catalog, at: float, run: dg.DagsterRun, end: dg.DagsterEvent
 ) -> RunEnded:
     # Limited to none means not limited.
-    selected = frozenset(key.to_user_string() for key in run.asset_selection or ()) or None
+    selected = frozenset(key.to_user_string() for key in run.asset_selection or ())
+    assets = selected or catalog.job_assets.get(run.job_name, frozenset())
     failed_step, error, checks = _steps_and_checks(instance, run.run_id)
     return RunEnded(
         at=at,
         job=run.job_name,
         run_id=run.run_id,
-        failure=_failure(catalog, selected, end, failed_step, error, checks),
+        failure=_failure(catalog, assets, end, failed_step, error, checks),
         days=tuple(days_of_run(run.tags)),
         backfill=run.tags.get(BACKFILL_ID_TAG),
-        selection=selected,
+        assets=assets,
+        is_whole=not selected,
         new_columns=tuple(sorted(_new_columns(checks))),
         owners=catalog.job_owners.get(run.job_name, ()),
     )
@@ -217,7 +225,7 @@ def _new_columns(checks: Sequence[dg.AssetCheckEvaluation]) -> Iterator[str]:
 
 def _failure(
     catalog: Catalog,
-    selection: frozenset[str] | None,
+    of_run: frozenset[str],
     end: dg.DagsterEvent,
     step: str,
     error: str,
@@ -233,7 +241,8 @@ def _failure(
     if end.event_type == dg.DagsterEventType.RUN_SUCCESS and not failed_checks:
         return None
     errors = [error or end.message or "The run failed."]
-    assets = sorted(catalog.by_step.get(step.partition(".")[0], frozenset()) & (selection or catalog.owners.keys()))
+    # A run that ends without a step, as when its process is lost, fails all that it was to make.
+    assets = sorted(catalog.by_step.get(step.partition(".")[0], frozenset()) & of_run if step else of_run)
     if failed_checks:
         found = [_found(check) for check in failed_checks]
         more = [f"and {len(found) - CHECKS_SHOWN} more"] if len(found) > CHECKS_SHOWN else []

@@ -66,7 +66,8 @@ class RunEnded:
         failure: What went wrong; None if nothing did.
         days: Its partitions; empty for a job without any.
         backfill: The backfill it belongs to, or None.
-        selection: The assets it was limited to; None for all of the job's.
+        assets: The assets it was to make; empty for a job without any.
+        is_whole: Whether these are all of the job's.
         new_columns: Columns it found at the source that nobody was told of yet, as `table.column`.
         owners: Who looks after the job.
     """
@@ -77,7 +78,8 @@ class RunEnded:
     failure: Failure | None
     days: tuple[str, ...] = ()
     backfill: str | None = None
-    selection: frozenset[str] | None = None
+    assets: frozenset[str] = frozenset()
+    is_whole: bool = True
     new_columns: tuple[str, ...] = ()
     owners: tuple[str, ...] = ()
 
@@ -282,9 +284,9 @@ def _after_failure(problems: Problems, run: RunEnded, failure: Failure) -> dict[
 def _after_success(problems: Problems, run: RunEnded) -> dict[str, Problem]:
     result = dict(problems)
     for key, problem in problems.items():
-        whole_job = problem.job == run.job and run.selection is None
-        its_assets = run.selection is not None and bool(problem.assets) and run.selection.issuperset(problem.assets)
-        if problem.job and problem.recovered is None and (whole_job or its_assets):
+        same_job = problem.job == run.job and run.is_whole
+        same_assets = bool(problem.assets) and run.assets.issuperset(problem.assets)
+        if problem.job and problem.recovered is None and (same_job or same_assets):
             days = tuple(day for day in problem.days if day not in run.days)
             # Mended for good, the mail still says which days it was about.
             result[key] = replace(problem, days=days) if days else replace(problem, days=run.days, recovered=run.at)

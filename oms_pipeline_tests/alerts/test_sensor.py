@@ -330,6 +330,23 @@ def test_recovery_is_told_once_in_the_same_thread_when_every_day_is_mended(room:
     assert room.subjects == []
 
 
+def test_what_failed_by_hand_is_over_once_any_run_has_made_the_same_assets_of_the_same_day(room: Room) -> None:
+    BROKEN["2026-01-31"] = "no"
+    by_hand = DEFINITIONS.resolve_job_def(DEFINITIONS.get_repository_def().get_implicit_asset_job_names()[0])
+    by_hand.execute_in_process(
+        instance=room.instance, raise_on_error=False, partition_key="2026-01-31", asset_selection=[orders.key]
+    )
+    assert room.subjects == ["[OMS] A run of assets failed at raw__orders"]
+    BROKEN.clear()
+    by_hand.execute_in_process(instance=room.instance, partition_key="2026-01-31", asset_selection=[sales.key])
+    room.run("2026-01-31", job="busy")
+    room.run("2026-01-30")
+    over = "Re: [OMS] A run of assets failed at raw__orders"
+    assert over not in room.subjects
+    room.run("2026-01-31")
+    assert over in room.subjects
+
+
 def test_a_run_that_will_be_retried_is_no_mail(room: Room) -> None:
     # Dagster itself tags what it will retry: what was killed, not what failed.
     room.record("2026-01-31", why=RunFailureReason.UNEXPECTED_TERMINATION)
