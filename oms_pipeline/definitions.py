@@ -4,6 +4,7 @@ import datetime as dt
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import dagster as dg
 
 from oms_pipeline import automation, sample
 from oms_pipeline.alerts import Business, BusinessOf, Chart, Watch, alert_sensor, load_severities
-from oms_pipeline.checks import on_time_checks, with_freshness
+from oms_pipeline.checks import late_assets, on_time_checks, with_freshness
 from oms_pipeline.contract import load_contract, load_deadline
 from oms_pipeline.dashboards import dashboard_assets, headlines, pictures
 from oms_pipeline.dashboards.metabase import metabase_assets
@@ -84,7 +85,9 @@ def business_of(settings: Settings) -> BusinessOf:
 
 def make_watch(settings: Settings) -> Watch:
     """What the mails go by."""
-    return Watch(settings, load_severities(), load_deadline(), business_of(settings))
+    deadline = load_deadline()
+    late_of = partial(late_assets, settings=settings, deadline=deadline)
+    return Watch(settings, load_severities(), deadline, late_of, business_of(settings))
 
 
 def build_definitions(settings: Settings, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:

@@ -1,5 +1,6 @@
 """How assets show themselves in Dagster's UI: column schemas, row previews, counts. Reads no data itself."""
 
+import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -15,7 +16,6 @@ TRANSFORM: Final = "transform"
 RECONCILED: Final = "reconciled"
 ON_TIME: Final = "on_time"
 NEW_COLUMNS: Final = "new_columns"
-LAST_LATE_DAY: Final = "last_late_day"
 CREDITS: Final = "credits"
 PREVIEW_ROWS: Final = 5
 HIDDEN: Final = "•••"
@@ -96,6 +96,17 @@ def table_metadata(
     if rows is not None:
         metadata["preview"] = preview(rows, hidden)
     return metadata
+
+
+def late_text(days: Sequence[dt.date]) -> str:
+    """Which days are late and the command that loads them, as a sentence each.
+
+    Args:
+        days: The late days, in order; at least one.
+    """
+    first, last = days[0], days[-1]
+    told = f"1 day is late: {first}" if len(days) == 1 else f"{len(days)} days are late: {first} to {last}"
+    return f"{told}. Run: oms backfill --from {first} --to {last}"
 
 
 def loads_marts(event: dg.DagsterEvent) -> bool:

@@ -2,18 +2,21 @@
 
 import smtplib
 import ssl
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from oms_pipeline.alerts.problems import one_line
 from oms_pipeline.errors import MailError, RefusedMailError, TransientMailError
 from oms_pipeline.settings import Settings, SmtpServer
 
 TIMEOUT_SECONDS: Final = 10.0
+# A server may answer each time just before the limit; Dagster ends a tick that takes a minute.
+TOTAL_SECONDS: Final = 15.0
 REFUSED_SECONDS: Final = 600.0
 NO_RECIPIENT: Final = "OMS_MAIL_TO is not set. Set it to who gets the mails, such as data@example.com."
 
@@ -27,7 +30,8 @@ def destination(settings: Settings) -> str:
     """Where mails go, as a sentence."""
     if settings.smtp is None:
         return f"No mail server is set: mails become files in {mail_dir(settings)}. To send them, set OMS_SMTP_URL."
-    return f"Mails go by {_where(settings.smtp)} to {', '.join(settings.mail_to) or 'owners only'}."
+    to = ", ".join(settings.mail_to) or "owners only, and what has none to nobody: set OMS_MAIL_TO"
+    return f"Mails go by {_where(settings.smtp)} to {to}."
 
 
 def deliver(
@@ -41,25 +45,30 @@ def deliver(
     Args:
         message: The mail.
         settings: For the server, or the folder.
-        timeout: Limit for each answer of the server, in seconds.
+        timeout: Limit for each answer of the server, in seconds; all together have `TOTAL_SECONDS`.
         tls: Whom to trust; by default whom the system trusts.
 
     Returns:
-        Who accepted it, as it may be shown.
+        Who accepted it, as it may be shown, and whom of the recipients it refused for good.
 
     Raises:
         TransientMailError: It was not accepted now, but may be later.
-        RefusedMailError: It will not be accepted; others may.
+        RefusedMailError: It was not accepted for everybody; other mails may be.
         MailError: It will not be accepted until something is changed.
     """
     if settings.smtp is None:
         return _keep(message, mail_dir(settings))
     if not message["To"]:
         raise RefusedMailError(NO_RECIPIENT)
-    refused: Sequence[str] = ()
+    where = _where(settings.smtp)
+    refused: Mapping[str, tuple[int, bytes]] = {}
     with _explained(settings.smtp), _connected(settings.smtp, timeout, tls) as client:
-        refused = list(client.send_message(message))
-    return f"{_where(settings.smtp)}{', which refused ' + ', '.join(sorted(refused)) if refused else ''}"
+        refused = client.send_message(message)
+    later = {address: answer for address, answer in refused.items() if answer[0] < 500}
+    if later:
+        # Some got it by now, and get it once more: better twice than never.
+        raise RefusedMailError(f"The mail server {where} did not take a mail now for {_told(later, settings.smtp)}.")
+    return f"{where}, which refused {_told(refused, settings.smtp)}" if refused else where
 
 
 def check(settings: Settings, timeout: float = TIMEOUT_SECONDS, tls: ssl.SSLContext | None = None) -> str:
@@ -82,18 +91,19 @@ def check(settings: Settings, timeout: float = TIMEOUT_SECONDS, tls: ssl.SSLCont
         pass
     if not settings.mail_to:
         raise MailError(NO_RECIPIENT)
-    refused = _refusal_file(settings)
-    if refused.exists():
-        raise MailError(f"The last mail was refused, and waits. {refused.read_text(encoding='utf-8')}")
+    for refused in (_refusal_file(settings), _refused_mail_file(settings)):
+        if refused.exists():
+            raise MailError(f"A mail was refused, and waits. {refused.read_text(encoding='utf-8')}")
     return f"{_where(settings.smtp)} answers. {destination(settings)}"
 
 
 def remember_refusal(settings: Settings, error: MailError) -> None:
-    """Keeps what a server refused for good."""
-    if not isinstance(error, TransientMailError):
-        file = _refusal_file(settings)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(str(error), encoding="utf-8")
+    """Keeps what a server refused, for `oms check`: one mail, or for good whatever comes."""
+    if isinstance(error, TransientMailError):
+        return
+    file = _refused_mail_file(settings) if isinstance(error, RefusedMailError) else _refusal_file(settings)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(str(error), encoding="utf-8")
 
 
 def wait_after_refusal(settings: Settings, now: float) -> None:
@@ -117,13 +127,38 @@ def forget_refusal(settings: Settings) -> None:
     _refusal_file(settings).unlink(missing_ok=True)
 
 
+def forget_refused_mails(settings: Settings) -> None:
+    """No single mail waits any more."""
+    _refused_mail_file(settings).unlink(missing_ok=True)
+
+
+class _Smtp(smtplib.SMTP):
+    """A client whose conversation as a whole has a limit, beside that of each answer."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.ends = time.monotonic() + TOTAL_SECONDS
+        super().__init__(*args, **options)
+
+    def getreply(self) -> tuple[int, bytes]:
+        left = self.ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"it took more than {TOTAL_SECONDS:.0f} seconds")
+        if self.sock is not None:
+            self.sock.settimeout(min(self.timeout, left))
+        return super().getreply()
+
+
+class _SmtpOverTls(_Smtp, smtplib.SMTP_SSL):
+    pass
+
+
 @contextmanager
 def _connected(server: SmtpServer, timeout: float, tls: ssl.SSLContext | None) -> Iterator[smtplib.SMTP]:
     context = tls or ssl.create_default_context()
     if server.implicit_tls:
-        client: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=timeout, context=context)
+        client: smtplib.SMTP = _SmtpOverTls(server.host, server.port, timeout=timeout, context=context)
     else:
-        client = smtplib.SMTP(server.host, server.port, timeout=timeout)
+        client = _Smtp(server.host, server.port, timeout=timeout)
     try:
         client.ehlo()
         if not server.implicit_tls and client.has_extn("starttls"):
@@ -166,6 +201,18 @@ def _explained(server: SmtpServer) -> Iterator[None]:
 
 def _refusal_file(settings: Settings) -> Path:
     return mail_dir(settings) / "refused.txt"
+
+
+def _refused_mail_file(settings: Settings) -> Path:
+    return mail_dir(settings) / "refused_mail.txt"
+
+
+def _told(refused: Mapping[str, tuple[int, bytes]], server: SmtpServer) -> str:
+    """Recipients and what the server said of each."""
+    return ", ".join(
+        f"{address} ({code} {_shown(answer.decode(errors='replace'), server)})"
+        for address, (code, answer) in sorted(refused.items())
+    )
 
 
 def _where(server: SmtpServer) -> str:

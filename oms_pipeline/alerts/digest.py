@@ -94,7 +94,7 @@ class Digest:
         day: The day that was due.
         ran: What ran.
         layers: What was made, in the order in which data flows.
-        assets_due: Of how many assets it is known whether they are late.
+        assets_due: How many assets have a deadline.
         late: The assets that are late.
         credits: What the warehouse cost; None if nobody knows.
         business: How business was.
@@ -144,7 +144,7 @@ def digest_of(
         day=day,
         ran=_ran(instance, since),
         layers=_layers(instance, made),
-        assets_due=late.known,
+        assets_due=late.due,
         late=late.late,
         credits=_credits(made),
         business=business,

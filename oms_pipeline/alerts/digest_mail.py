@@ -102,7 +102,7 @@ def _duration(seconds: float) -> str:
 
 def _freshness(digest: Digest) -> list[str]:
     if not digest.assets_due:
-        return ["Not known: no check of lateness has been evaluated."]
+        return ["No asset has a deadline."]
     if not digest.late:
         return [f"All {digest.assets_due} assets have every day that is due."]
     late = f"{len(digest.late)} of {digest.assets_due} assets are late: {some(sorted(digest.late))}."

@@ -1,7 +1,8 @@
 """Reads what Dagster recorded of runs and checks, and tells it as events. Decides nothing, sends nothing."""
 
+import datetime as dt
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,16 +18,19 @@ from dagster._core.storage.tags import (
 )
 
 from oms_pipeline.alerts.problems import Failure, Kind, Lateness, RunEnded, days_between, one_line
-from oms_pipeline.presentation import LAST_LATE_DAY, NEW_COLUMNS, ON_TIME, loads_marts, step_error
+from oms_pipeline.presentation import NEW_COLUMNS, ON_TIME, late_text, loads_marts, step_error
 
 BATCH: Final = 250
-READ_SECONDS: Final = 20.0
+READ_SECONDS: Final = 15.0
 # A run's event is recorded before the tag that says whether it will be retried, and on a server database events can
 # become visible out of order: the newest seconds are left for the next tick.
 SETTLE_SECONDS: Final = 5.0
 CHECKS_SHOWN: Final = 3
 
 RUN_ENDS: Final = (dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS)
+
+LateOf = Callable[[dg.DagsterInstance, Collection[dg.AssetKey], dt.datetime], Mapping[dg.AssetKey, Sequence[dt.date]]]
+"""Tells the late days of some assets at an instant."""
 
 Evaluations = Mapping[dg.AssetCheckKey, tuple[float, dg.AssetCheckEvaluation]]
 
@@ -41,6 +45,7 @@ class Catalog:
         job_owners: Job → who looks after it.
         job_assets: Job → the assets it makes.
         checks: The checks of all assets.
+        location: Name of the code location; None where there is one only.
     """
 
     by_step: Mapping[str, frozenset[str]]
@@ -48,9 +53,10 @@ class Catalog:
     job_owners: Mapping[str, tuple[str, ...]]
     job_assets: Mapping[str, frozenset[str]]
     checks: Sequence[dg.AssetCheckKey]
+    location: str | None = None
 
     @classmethod
-    def of(cls, repository: dg.RepositoryDefinition) -> "Catalog":
+    def of(cls, repository: dg.RepositoryDefinition, location: str | None = None) -> "Catalog":
         """The catalog of a code location."""
         by_step: dict[str, set[str]] = {}
         for key, definition in repository.assets_defs_by_key.items():
@@ -66,12 +72,13 @@ class Catalog:
                 for job in jobs
             },
             sorted(graph.asset_check_keys),
+            location,
         )
 
     @property
-    def on_time(self) -> list[dg.AssetCheckKey]:
-        """The checks that tell which days an asset lacks."""
-        return [check for check in self.checks if check.name == ON_TIME]
+    def due(self) -> list[dg.AssetKey]:
+        """The assets that have a deadline."""
+        return [check.asset_key for check in self.checks if check.name == ON_TIME]
 
     def owners_of(self, assets: Sequence[str]) -> tuple[str, ...]:
         """Who looks after some assets."""
@@ -86,7 +93,7 @@ def newest(instance: dg.DagsterInstance) -> int:
 
 def ended_runs(
     instance: dg.DagsterInstance, catalog: Catalog, seen: int, now: float
-) -> Iterator[tuple[int, list[RunEnded]]]:
+) -> Iterator[tuple[int, float, list[RunEnded]]]:
     """The runs that ended since, in their order and in batches, as far as there is time to read.
 
     Args:
@@ -96,26 +103,36 @@ def ended_runs(
         now: Seconds since 1970.
 
     Yields:
-        The newest end of a run that is read by then, and the runs that will not be retried.
+        The newest end of a run that is read by then, up to when in seconds since 1970 all ends are read, and the runs
+        that will not be retried.
     """
     started = time.monotonic()
     has_more = True
     while has_more and time.monotonic() - started < READ_SECONDS:
         records, has_more = _new_records(instance, seen, now - SETTLE_SECONDS)
         seen = records[-1].storage_id if records else seen
-        yield seen, list(_ended(instance, catalog, records))
+        read_until = records[-1].timestamp if has_more else now - SETTLE_SECONDS
+        yield seen, read_until, list(_ended(instance, catalog, records))
 
 
-def lateness(instance: dg.DagsterInstance, catalog: Catalog, now: float) -> Lateness:
-    """Which assets are late, by the newest evaluation of their checks."""
-    late: dict[str, str] = {}
-    days: list[str] = []
-    evaluated = evaluations(instance, catalog.on_time)
-    for key, (_, check) in evaluated.items():
-        if not check.passed:
-            late[key.asset_key.to_user_string()] = check.description or "late"
-            days += [str(check.metadata[LAST_LATE_DAY].value)] if LAST_LATE_DAY in check.metadata else []
-    return Lateness(now, late, max(days, default=""), catalog.owners_of(sorted(late)), len(evaluated))
+def lateness(instance: dg.DagsterInstance, catalog: Catalog, late_of: LateOf, now: float) -> Lateness:
+    """Which assets are late, by the days they have.
+
+    Args:
+        instance: Where Dagster's events are.
+        catalog: The assets.
+        late_of: Tells late days.
+        now: Seconds since 1970.
+    """
+    found = late_of(instance, catalog.due, dt.datetime.fromtimestamp(now, dt.UTC))
+    late = {key.to_user_string(): days for key, days in found.items() if days}
+    return Lateness(
+        now,
+        {name: late_text(days) for name, days in late.items()},
+        max((str(days[-1]) for days in late.values()), default=""),
+        catalog.owners_of(sorted(late)),
+        len(found),
+    )
 
 
 def evaluations(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey]) -> Evaluations:
@@ -128,10 +145,18 @@ def evaluations(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey]
     return found
 
 
-def is_running(instance: dg.DagsterInstance, backfill: str) -> bool:
-    """Whether a backfill still is."""
+def is_over(instance: dg.DagsterInstance, backfill: str, read_until: float) -> bool:
+    """Whether a backfill has ended, and all of its runs are read.
+
+    Args:
+        instance: Where Dagster's backfills are.
+        backfill: Its identifier.
+        read_until: Up to when the ends of runs are read, in seconds since 1970.
+    """
     found = instance.get_backfill(backfill)
-    return found is not None and found.status not in BULK_ACTION_TERMINAL_STATUSES
+    if found is None:
+        return True
+    return found.status in BULK_ACTION_TERMINAL_STATUSES and (found.backfill_end_timestamp or 0.0) <= read_until
 
 
 def days_of_run(tags: Mapping[str, str]) -> list[str]:
@@ -171,21 +196,29 @@ def _ended(instance: dg.DagsterInstance, catalog: Catalog, records: Sequence[dg.
 def _run_ended(
     instance: dg.DagsterInstance, catalog: Catalog, at: float, run: dg.DagsterRun, end: dg.DagsterEvent
 ) -> RunEnded:
-    # Limited to none means not limited.
+    origin = run.remote_job_origin
+    location = origin.repository_origin.code_location_origin.location_name if origin is not None else None
+    # A run of the command line has no location; one of another location may have a job of the same name.
+    is_ours = location is None or catalog.location is None or location == catalog.location
+    # Limited to no assets means not limited, unless it is limited to checks.
     selected = frozenset(key.to_user_string() for key in run.asset_selection or ())
-    assets = selected or catalog.job_assets.get(run.job_name, frozenset())
+    is_whole = not selected and run.asset_check_selection is None
+    of_job = catalog.job_assets.get(run.job_name, frozenset()) if is_ours and is_whole else frozenset()
+    assets = selected or of_job
     failed_step, error, checks = _steps_and_checks(instance, run.run_id)
     return RunEnded(
         at=at,
-        job=run.job_name,
+        job=run.job_name if is_ours else f"{location}: {run.job_name}",
         run_id=run.run_id,
         failure=_failure(catalog, assets, end, failed_step, error, checks),
         days=tuple(days_of_run(run.tags)),
         backfill=run.tags.get(BACKFILL_ID_TAG),
         assets=assets,
-        is_whole=not selected,
+        is_whole=is_whole,
+        # A first execution may list its steps too: all of them.
+        steps=frozenset(run.step_keys_to_execute) if run.parent_run_id and run.step_keys_to_execute else None,
         new_columns=tuple(sorted(_new_columns(checks))),
-        owners=catalog.job_owners.get(run.job_name, ()),
+        owners=catalog.job_owners.get(run.job_name, ()) if is_ours else (),
     )
 
 
@@ -241,7 +274,8 @@ def _failure(
     if end.event_type == dg.DagsterEventType.RUN_SUCCESS and not failed_checks:
         return None
     errors = [error or end.message or "The run failed."]
-    # A run that ends without a step, as when its process is lost, fails all that it was to make.
+    # A run that ends without a step, as when its process is lost, fails all that it was to make, and that is nobody's
+    # asset in particular.
     assets = sorted(catalog.by_step.get(step.partition(".")[0], frozenset()) & of_run if step else of_run)
     if failed_checks:
         found = [_found(check) for check in failed_checks]
@@ -253,7 +287,7 @@ def _failure(
         step or ("checks" if failed_checks else ""),
         one_line(". ".join(each.rstrip(". ") for each in errors)),
         tuple(assets),
-        catalog.owners_of(assets),
+        catalog.owners_of(assets) if step or failed_checks else (),
     )
 
 
@@ -261,7 +295,7 @@ def _found(check: dg.AssetCheckEvaluation) -> str:
     numbers = [
         f"{label} {value.value}"
         for label, value in check.metadata.items()
-        if isinstance(value, dg.IntMetadataValue | dg.TextMetadataValue)
+        if isinstance(value, dg.IntMetadataValue | dg.FloatMetadataValue | dg.TextMetadataValue)
     ]
     details = ", ".join([check.description, *numbers] if check.description else numbers)
     name = f"{check.check_name} on {check.asset_key.to_user_string()}"

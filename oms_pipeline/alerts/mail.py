@@ -41,9 +41,10 @@ def render(problem: Problem, envelope: Envelope, severities: Severities, now: fl
     thread = envelope.message_id(problem.key, str(problem.opened))
     # Sent twice, it is the same mail: the identifier follows from what is told, not from when.
     state = "recovered" if problem.recovered is not None else str(problem.mails)
+    is_first = problem.mails == 0 and problem.recovered is None
     message = new_message(
         f"{'Re: ' if follows else ''}{PREFIX} {one_line(problem.title)[:SUBJECT_LENGTH]}",
-        envelope.message_id(problem.key, str(problem.opened), state) if follows else thread,
+        thread if is_first else envelope.message_id(problem.key, str(problem.opened), state),
         _recipients([problem], envelope),
         envelope,
         now,
@@ -126,21 +127,22 @@ def _text(problem: Problem, envelope: Envelope) -> str:
 
 
 def _card(problem: Problem, envelope: Envelope) -> str:
-    colour = {Kind.RECOVERED: GREEN, Kind.SCHEMA_DRIFT: BLUE}.get(kind_of_mail(problem), RED)
+    colour = GREEN if problem.recovered is not None else BLUE if problem.kind is Kind.SCHEMA_DRIFT else RED
     rows = "".join(row(label, value) for label, value in _rows(problem, envelope))
     body = rows + button(_link(problem, envelope), "Open in Dagster")
     return card(colour, _state(problem), one_line(problem.title), body)
 
 
 def _state(problem: Problem) -> str:
-    states = {Kind.RECOVERED: "Recovered", Kind.SCHEMA_DRIFT: "For your information"}
-    return states.get(kind_of_mail(problem), "Needs attention")
+    if problem.recovered is not None:
+        return "Recovered"
+    return "For your information" if problem.kind is Kind.SCHEMA_DRIFT else "Needs attention"
 
 
 def _rows(problem: Problem, envelope: Envelope) -> list[tuple[str, str]]:
     errors = [one_line(error) for error in problem.errors]
     is_late = problem.kind is Kind.FRESHNESS_MISSED
-    label = "Late" if is_late else "Error" if len(errors) == 1 else f"First {len(errors)} errors"
+    label = "Late" if is_late else "Error" if len(errors) == 1 else "Errors"
     rows = [(label, " · ".join(errors)), ("Columns", ", ".join(problem.columns))]
     if problem.count > 1 and not is_late:
         rows.append(("Times", f"{problem.count} runs"))

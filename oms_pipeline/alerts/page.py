@@ -90,7 +90,7 @@ def new_message(
     """A mail without a body.
 
     Args:
-        subject: What it is about, without the prefix.
+        subject: What it is about.
         message_id: Its identifier.
         recipients: Whom it goes to.
         envelope: For the sender.

@@ -13,13 +13,21 @@ from typing import Final
 
 HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
-FIRST_ERRORS: Final = 3
+ERRORS_KEPT: Final = 3
 ERROR_LENGTH: Final = 300
 RANGE_SIGN: Final = " to "
 FRESHNESS_KEY: Final = "freshness"
 DRIFT_KEY: Final = "schema drift"
 # What Dagster calls the runs that are started from an asset's page, and those of backfills.
 ASSET_JOB: Final = "__ASSET_JOB"
+
+
+_SECRET: Final = re.compile(
+    r"""(?ix) ( \b [\w-]* (?: password | passwd | passphrase | secret | token | pwd | credential | signature
+        | api[_-]?key | access[_-]?key ) [\w-]* ["']? \s* [=:] \s* | \b bearer \s+ )
+        ( '[^']*' | "[^"]*" | [^\s&,;})]+ )"""
+)
+"""What a secret is called, and the secret itself."""
 
 
 class Kind(StrEnum):
@@ -68,6 +76,7 @@ class RunEnded:
         backfill: The backfill it belongs to, or None.
         assets: The assets it was to make; empty for a job without any.
         is_whole: Whether these are all of the job's.
+        steps: The steps it was limited to, as when a run is executed again from where it failed; None for all.
         new_columns: Columns it found at the source that nobody was told of yet, as `table.column`.
         owners: Who looks after the job.
     """
@@ -80,6 +89,7 @@ class RunEnded:
     backfill: str | None = None
     assets: frozenset[str] = frozenset()
     is_whole: bool = True
+    steps: frozenset[str] | None = None
     new_columns: tuple[str, ...] = ()
     owners: tuple[str, ...] = ()
 
@@ -93,14 +103,14 @@ class Lateness:
         late: Asset → what is late, one line; empty if all is in.
         newest: The newest day that is late; empty if none is.
         owners: Who looks after the assets.
-        known: Of how many assets that is known.
+        due: How many assets have a deadline.
     """
 
     at: float
     late: Mapping[str, str]
     newest: str = ""
     owners: tuple[str, ...] = ()
-    known: int = 0
+    due: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,12 +118,12 @@ class Problem:
     """Something to tell somebody, from its first occurrence until its end was told.
 
     Attributes:
-        key: Stable: job and step, or the backfill; the same again is the same problem.
+        key: Stable: job, step and kind, or the backfill; the same again is the same problem.
         kind: What it is.
         job: Name of the job; empty for lateness.
         step: The step that failed; empty if none.
         opened: When it was first seen, in seconds since 1970.
-        errors: The first different errors, one line each.
+        errors: Different errors, one line each: the first ones, and the newest.
         assets: The assets it concerns.
         days: The days that are not mended yet; of lateness, the newest one.
         owners: Who looks after the assets, or the job.
@@ -121,7 +131,7 @@ class Problem:
         run_id: The newest run it was seen in; empty for lateness.
         backfill: The backfill, or None.
         count: How many times it happened.
-        told: When it was last told, or None.
+        told: When it was last told, or would have been if its kind were ever mailed; or None.
         told_count: The count that was told.
         mails: How many mails it has been told in.
         recovered: When it was over, or None.
@@ -184,44 +194,54 @@ def after(problems: Problems, event: RunEnded | Lateness) -> dict[str, Problem]:
 
 
 def kind_of_mail(problem: Problem) -> Kind:
-    """What the next mail about a problem is: that it is there, or that it is over."""
-    return problem.kind if problem.recovered is None else Kind.RECOVERED
+    """What the next mail about a problem is: that it is there, or, to who was told so, that it is over."""
+    return Kind.RECOVERED if problem.recovered is not None and problem.mails > 0 else problem.kind
 
 
-def is_due(problem: Problem, now: float, is_running: Callable[[str], bool]) -> bool:
+def is_due(problem: Problem, now: float, is_over: Callable[[str], bool]) -> bool:
     """Whether a problem is to be told now.
 
     Args:
         problem: The problem.
         now: Seconds since 1970.
-        is_running: Whether a backfill still is.
+        is_over: Whether a backfill has ended.
     """
     if problem.recovered is not None:
         return True
     if problem.told is not None:
-        return problem.count > problem.told_count and now - problem.told >= DAY
-    waits = problem.backfill is not None and now - problem.opened < HOUR
-    return not (waits and is_running(problem.backfill or ""))
+        if problem.count <= problem.told_count:
+            return False
+        # A backfill that was told while it ran is told once more with all its runs.
+        has_ended = problem.backfill is not None and is_over(problem.backfill)
+        return now - problem.told >= (HOUR if has_ended else DAY)
+    return problem.backfill is None or now - problem.opened >= HOUR or is_over(problem.backfill)
 
 
-def told(problems: Problems, told_now: Iterable[Problem], now: float) -> dict[str, Problem]:
-    """The problems after some were told; those that are over, and news that nothing follows, need no more keeping."""
+def told(problems: Problems, told_now: Iterable[Problem], now: float, *, mailed: bool = True) -> dict[str, Problem]:
+    """The problems after some were told; those that are over, and news that nothing follows, need no more keeping.
+
+    Args:
+        problems: The problems.
+        told_now: Those that were told.
+        now: Seconds since 1970.
+        mailed: Whether there was a mail; False for what is never mailed.
+    """
     left = dict(problems)
     for problem in told_now:
         if problem.recovered is not None or problem.kind is Kind.SCHEMA_DRIFT:
             del left[problem.key]
         else:
-            left[problem.key] = replace(problem, told=now, told_count=problem.count, mails=problem.mails + 1)
+            left[problem.key] = replace(problem, told=now, told_count=problem.count, mails=problem.mails + mailed)
     return left
 
 
 def one_line(text: str) -> str:
-    """A text as one line without secrets, short enough for a phone."""
-    line = " ".join(text.split())
-    line = re.sub(r"://[^\s/]*@", "://…@", line)
-    line = re.sub(
-        r"(?i)\b(\w*(?:password|passwd|passphrase|secret|token|pwd)\w*\s*[=:]\s*)('[^']*'|\"[^\"]*\"|\S+)", r"\1…", line
-    )
+    """A text as one line without secrets, short enough for a phone, that any mail can hold."""
+    # A file name need not be text; a mail has to be.
+    line = "".join(char if char.isprintable() else " " for char in text.encode(errors="replace").decode())
+    line = " ".join(line.split())
+    line = re.sub(r"://\S*@", "://…@", line)
+    line = _SECRET.sub(r"\1…", line)
     line = re.sub(r"-----BEGIN [^-]*PRIVATE KEY-----.*", "(a private key)", line)
     return line if len(line) <= ERROR_LENGTH else f"{line[: ERROR_LENGTH - 1]}…"
 
@@ -262,14 +282,16 @@ def _next_day(day: str) -> str | None:
 
 
 def _after_failure(problems: Problems, run: RunEnded, failure: Failure) -> dict[str, Problem]:
-    key = f"backfill {run.backfill}" if run.backfill else f"{run.job}/{failure.step}"
+    # A check that fails where a step failed before is another problem: it says other things, to be done otherwise.
+    key = f"backfill {run.backfill}" if run.backfill else f"{run.job}/{failure.step}/{failure.kind}"
     known = problems.get(key)
     if known is None:
         problem = Problem(key, failure.kind, run.job, failure.step, run.at, (failure.error,), backfill=run.backfill)
-    elif failure.error in known.errors or len(known.errors) >= FIRST_ERRORS:
-        problem = replace(known, count=known.count + 1)
     else:
-        problem = replace(known, count=known.count + 1, errors=(*known.errors, failure.error))
+        errors = known.errors
+        if failure.error not in errors:
+            errors = (*errors[: ERRORS_KEPT - 1], failure.error)
+        problem = replace(known, count=known.count + 1, errors=errors)
     problem = replace(
         problem,
         days=_union(problem.days, run.days),
@@ -286,7 +308,8 @@ def _after_success(problems: Problems, run: RunEnded) -> dict[str, Problem]:
     for key, problem in problems.items():
         same_job = problem.job == run.job and run.is_whole
         same_assets = bool(problem.assets) and run.assets.issuperset(problem.assets)
-        if problem.job and problem.recovered is None and (same_job or same_assets):
+        same_step = run.steps is None or problem.step in run.steps
+        if problem.job and problem.recovered is None and (same_job or same_assets) and same_step:
             days = tuple(day for day in problem.days if day not in run.days)
             # Mended for good, the mail still says which days it was about.
             result[key] = replace(problem, days=days) if days else replace(problem, days=run.days, recovered=run.at)
@@ -314,7 +337,7 @@ def _after_lateness(problems: Problems, now: Lateness) -> dict[str, Problem]:
     problem = replace(
         problem,
         count=problem.count + one_more_day,
-        errors=tuple(sorted(set(now.late.values()))[:FIRST_ERRORS]),
+        errors=tuple(sorted(set(now.late.values()))[:ERRORS_KEPT]),
         assets=tuple(sorted(now.late)),
         days=(now.newest,),
         owners=now.owners,

@@ -5,31 +5,44 @@ Its cursor moves only after the server accepted a mail, so that a broken server 
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from email.message import EmailMessage
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
 import dagster as dg
 
 from oms_pipeline.alerts.delivery import (
+    REFUSED_SECONDS,
     deliver,
     destination,
+    forget_refused_mails,
     remember_refusal,
     wait_after_refusal,
 )
 from oms_pipeline.alerts.digest import BusinessOf, digest_of
 from oms_pipeline.alerts.digest_mail import render_digest
-from oms_pipeline.alerts.events import Catalog, ended_runs, is_running, lateness, newest
+from oms_pipeline.alerts.events import Catalog, LateOf, ended_runs, is_over, lateness, newest
 from oms_pipeline.alerts.mail import render, render_held_back
 from oms_pipeline.alerts.page import Envelope
-from oms_pipeline.alerts.problems import HOUR, Kind, Lateness, Problem, Problems, after, is_due, kind_of_mail, told
+from oms_pipeline.alerts.problems import (
+    HOUR,
+    Kind,
+    Lateness,
+    Problem,
+    Problems,
+    after,
+    is_due,
+    kind_of_mail,
+    one_line,
+    told,
+)
 from oms_pipeline.alerts.severity import Severities, Severity
-from oms_pipeline.alerts.state import SENSOR, State, known_problems
+from oms_pipeline.alerts.state import DIGEST_KEY, SENSOR, State, known_problems
 from oms_pipeline.calendar import due_at, newest_due
-from oms_pipeline.errors import MailError, RefusedMailError
+from oms_pipeline.errors import MailError, OmsError, RefusedMailError
 from oms_pipeline.settings import Settings
 
 EVERY_SECONDS: Final = 30
@@ -49,12 +62,14 @@ class Watch:
         settings: The environment.
         severities: How much each event matters.
         deadline: The local time at which the day before is due; soon after it the digest is sent.
+        late_of: Tells which days are late.
         business_of: Tells how business was.
     """
 
     settings: Settings
     severities: Severities
     deadline: dt.time
+    late_of: LateOf
     business_of: BusinessOf
 
     def digest_day(self, now: float) -> dt.date:
@@ -76,11 +91,16 @@ def alert_sensor(watch: Watch) -> dg.SensorDefinition:
         f"every morning how the day was. {destination(watch.settings)}",
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        watch.settings.home.mkdir(parents=True, exist_ok=True)
-        heartbeat_file(watch.settings).touch()
         if context.repository_def is None:
-            raise MailError(f"Sensor {SENSOR} was started without its code location. Start it with: oms dev")
-        cursor, done = tick(context.instance, Catalog.of(context.repository_def), watch, context.cursor)
+            raise OmsError(f"Sensor {SENSOR} was started without its code location. Start it with: oms dev")
+        origin = context.code_location_origin
+        catalog = Catalog.of(context.repository_def, origin.location_name if origin is not None else None)
+        try:
+            cursor, done = tick(context.instance, catalog, watch, context.cursor)
+        except MailError:
+            _beat(watch.settings)  # the watch goes on, and so do the mails once the server takes them
+            raise
+        _beat(watch.settings)
         context.update_cursor(cursor)
         return dg.SkipReason(done)
 
@@ -88,7 +108,7 @@ def alert_sensor(watch: Watch) -> dg.SensorDefinition:
 
 
 def heartbeat_file(settings: Settings) -> Path:
-    """The file that is touched on every tick, for whoever watches the watcher."""
+    """The file that is touched on every tick that could read and decide, for whoever watches the watcher."""
     return settings.home / "heartbeat"
 
 
@@ -104,7 +124,8 @@ def newest_digest(
         now: Seconds since 1970.
     """
     catalog = Catalog.of(repository)
-    return _digest_mail(instance, catalog, watch, known_problems(instance), lateness(instance, catalog, now), now)
+    late = lateness(instance, catalog, watch.late_of, now)
+    return _digest_mail(instance, catalog, watch, known_problems(instance), late, now)
 
 
 def tick(
@@ -130,82 +151,121 @@ def tick(
 
     Raises:
         MailError: Nothing could be sent; the old cursor still holds.
+        OmsError: The cursor is something else.
     """
     now = time.time() if now is None else now
     if not cursor:
         started = State(newest(instance), digested=watch.digest_day(now).isoformat())
         return started.dump(), f"Started: what happens from now on is mailed. {destination(watch.settings)}"
-    late = lateness(instance, catalog, now)
-    state = _read(instance, catalog, State.load(cursor), late, now)
-    due = [problem for problem in state.problems.values() if is_due(problem, now, lambda b: is_running(instance, b))]
+    late = lateness(instance, catalog, watch.late_of, now)
+    state, read_until = _read(instance, catalog, State.load(cursor), late, now)
+    due = [p for p in state.problems.values() if is_due(p, now, lambda b: is_over(instance, b, read_until))]
     unwanted = [problem for problem in due if watch.severities[kind_of_mail(problem)] is Severity.NEVER]
-    lately = tuple(at for at in state.sent if now - at < HOUR)
-    state = replace(state, problems=told(state.problems, unwanted, now), sent=lately)
-    wanted = [problem for problem in due if problem not in unwanted]
+    state = replace(
+        state,
+        problems=told(state.problems, unwanted, now, mailed=False),
+        sent=tuple(at for at in state.sent if now - at < HOUR),
+        refused={key: at for key, at in state.refused.items() if key == DIGEST_KEY or key in state.problems},
+    )
+    wanted = [p for p in due if p not in unwanted and not _waits(state, p.key, now)]
     accepted: list[str] = []
+    refused: list[str] = []
     failed = ""
     sending_since = time.monotonic()
     try:
         for letter in _letters(instance, catalog, watch, state, wanted, late, now):
-            if not accepted and not failed:
+            if not accepted and not refused:
                 wait_after_refusal(watch.settings, now)
             try:
-                accepted.append(_sent(letter.message, watch.settings, send))
+                accepted.append(_sent(letter, watch.settings, send))
             except RefusedMailError as error:
-                failed = f" Refused: {error}"  # what is wrong with this mail keeps no other one back
-                continue
-            state = letter.accepted(state, now)
+                # What is wrong with this mail keeps no other one back.
+                refused.append(str(error))
+                state = letter.refused(state, now)
+            else:
+                state = letter.accepted(state, now)
             if time.monotonic() - sending_since > SEND_SECONDS:
-                failed += " The server is slow: what is left is sent with the next tick."
+                failed = " The server is slow: what is left is sent with the next tick."
                 break
     except Exception as error:
         # What was accepted is not sent again, whatever went wrong with what came after it.
-        if not accepted:
+        if not accepted and not refused:
             raise
-        failed += f" Then: {error}"
-    if failed and not accepted:
-        raise MailError(failed.strip())
+        failed = f" Then: {error}"
+    has_places = len(state.sent) < MAILS_PER_HOUR
+    state = replace(state, held=frozenset() if has_places else state.held.union(p.key for p in wanted))
+    if not state.refused:
+        forget_refused_mails(watch.settings)
     where = f" to {accepted[-1]}" if accepted else ""
     is_open = sum(problem.recovered is None for problem in state.problems.values())
-    done = f"{_count(len(accepted), 'mail')} sent{where}; {_count(is_open, 'problem')} open.{failed}"
+    told_of = "".join(f" Refused: {each}" for each in refused)
+    done = f"{_count(len(accepted), 'mail')} sent{where}; {_count(is_open, 'problem')} open.{told_of}{failed}"
     return state.dump(), f"{done} {destination(watch.settings)}"
 
 
-def mails_for(due: Sequence[Problem], places: int) -> list[list[Problem]]:
+def mails_for(due: Sequence[Problem], places: int, held: Collection[str] = ()) -> list[list[Problem]]:
     """Which problems go into which mail, when so many more may be sent this hour.
 
-    One mail each, as long as there are places; else the last place is for one mail that tells of all others.
+    One mail each, as long as there are places; else the last place is for one mail that tells of all others. What has
+    waited for a place is told in one mail too.
+
+    Args:
+        due: The problems.
+        places: How many mails may be sent.
+        held: The keys of the problems that have waited.
     """
-    if len(due) <= places:
-        return [[problem] for problem in due]
-    return [*([problem] for problem in due[: places - 1]), list(due[places - 1 :])] if places > 0 else []
+    waited = [problem for problem in due if problem.key in held]
+    groups = [waited] if waited else []
+    groups += [[problem] for problem in due if problem.key not in held]
+    if len(groups) <= places:
+        return groups
+    return (
+        [*groups[: places - 1], [problem for group in groups[places - 1 :] for problem in group]] if places > 0 else []
+    )
 
 
-def _read(instance: dg.DagsterInstance, catalog: Catalog, state: State, late: Lateness, now: float) -> State:
-    """The state after what is new."""
-    for seen, runs in ended_runs(instance, catalog, state.seen, now):
+def _read(
+    instance: dg.DagsterInstance, catalog: Catalog, state: State, late: Lateness, now: float
+) -> tuple[State, float]:
+    """The state after what is new, and up to when, in seconds since 1970, all is read."""
+    until = 0.0
+    for seen, until, runs in ended_runs(instance, catalog, state.seen, now):  # noqa: B007 (used after the loop)
         problems, columns = state.problems, state.columns
         for run in runs:
             new = tuple(column for column in run.new_columns if column not in columns)
             columns = columns.union(new)
             problems = after(problems, replace(run, new_columns=new))
         state = replace(state, seen=seen, problems=problems, columns=columns)
-    return replace(state, problems=after(state.problems, late))
+    return replace(state, problems=after(state.problems, late)), until
+
+
+def _waits(state: State, key: str, now: float) -> bool:
+    return key in state.refused and now - state.refused[key] < REFUSED_SECONDS
 
 
 @dataclass(frozen=True)
 class _Letter:
     """A mail, and what is told by it: problems, or the digest of a day."""
 
-    message: EmailMessage
+    write: Callable[[], EmailMessage]
     problems: Sequence[Problem] = ()
     day: str = ""
 
     def accepted(self, state: State, now: float) -> State:
         """The state once the server took it."""
+        waiting = {key: at for key, at in state.refused.items() if key not in self._keys}
         if self.day:
-            return replace(state, digested=self.day)
-        return replace(state, problems=told(state.problems, self.problems, now), sent=(*state.sent, now))
+            return replace(state, digested=self.day, refused=waiting)
+        problems = told(state.problems, self.problems, now)
+        return replace(state, problems=problems, sent=(*state.sent, now), refused=waiting)
+
+    def refused(self, state: State, now: float) -> State:
+        """The state once the server refused it."""
+        return replace(state, refused={**state.refused, **dict.fromkeys(self._keys, now)})
+
+    @property
+    def _keys(self) -> list[str]:
+        return [problem.key for problem in self.problems] or [DIGEST_KEY]
 
 
 def _letters(
@@ -217,16 +277,16 @@ def _letters(
     late: Lateness,
     now: float,
 ) -> Iterator[_Letter]:
-    """The mails that are due, made one by one, as they are sent."""
+    """The mails that are due, in their order."""
     envelope, severities = Envelope.of(watch.settings), watch.severities
-    for problems in mails_for(wanted, MAILS_PER_HOUR - len(state.sent)):
+    for problems in mails_for(wanted, MAILS_PER_HOUR - len(state.sent), state.held):
         if len(problems) == 1:
-            yield _Letter(render(problems[0], envelope, severities, now), problems)
+            yield _Letter(partial(render, problems[0], envelope, severities, now), problems)
         else:
-            yield _Letter(render_held_back(problems, envelope, severities, now), problems)
+            yield _Letter(partial(render_held_back, problems, envelope, severities, now), problems)
     day = str(watch.digest_day(now))
-    if severities[Kind.DIGEST] is not Severity.NEVER and day > state.digested:
-        yield _Letter(_digest_mail(instance, catalog, watch, state.problems, late, now), day=day)
+    if severities[Kind.DIGEST] is not Severity.NEVER and day > state.digested and not _waits(state, DIGEST_KEY, now):
+        yield _Letter(partial(_digest_mail, instance, catalog, watch, state.problems, late, now), day=day)
 
 
 def _digest_mail(
@@ -238,12 +298,26 @@ def _digest_mail(
     return render_digest(digest, Envelope.of(watch.settings), watch.severities, now)
 
 
-def _sent(message: EmailMessage, settings: Settings, send: Deliver) -> str:
+def _sent(letter: _Letter, settings: Settings, send: Deliver) -> str:
     try:
-        return send(message, settings)
+        return send(_written(letter), settings)
     except MailError as error:
         remember_refusal(settings, error)
         raise
+
+
+def _written(letter: _Letter) -> EmailMessage:
+    try:
+        return letter.write()
+    # A mail that cannot be written must not keep the others back, whatever is in it.
+    except Exception as error:
+        what = ", ".join(problem.title for problem in letter.problems) or "the digest"
+        raise RefusedMailError(f"The mail about {what} cannot be written: {one_line(str(error))}") from error
+
+
+def _beat(settings: Settings) -> None:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    heartbeat_file(settings).touch()
 
 
 def _count(number: int, what: str) -> str:

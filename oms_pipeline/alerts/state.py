@@ -10,9 +10,10 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import SensorInstigatorData
 
 from oms_pipeline.alerts.problems import Kind, Problem, Problems, days_of, ranges
-from oms_pipeline.errors import MailError
+from oms_pipeline.errors import OmsError
 
 SENSOR: Final = "alerts"
+DIGEST_KEY: Final = "digest"
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class State:
         sent: When the mails of the last hour were sent, in seconds since 1970.
         columns: The new columns that were told of, or are about to be, as `table.column`.
         digested: The day of the newest digest, ISO.
+        refused: Mails the server refused, by problem or `DIGEST_KEY`, and when, in seconds since 1970.
+        held: The problems that waited because of the limit of mails per hour.
     """
 
     seen: int
@@ -32,6 +35,8 @@ class State:
     sent: tuple[float, ...] = ()
     columns: frozenset[str] = frozenset()
     digested: str = ""
+    refused: Mapping[str, float] = field(default_factory=dict)
+    held: frozenset[str] = frozenset()
 
     def dump(self) -> str:
         """The state as compact JSON."""
@@ -43,7 +48,14 @@ class State:
             }
             for p in self.problems.values()
         ]
-        values = {"seen": self.seen, "sent": self.sent, "columns": sorted(self.columns), "digested": self.digested}
+        values = {
+            "seen": self.seen,
+            "sent": self.sent,
+            "columns": sorted(self.columns),
+            "digested": self.digested,
+            "refused": self.refused,
+            "held": sorted(self.held),
+        }
         return json.dumps({**values, "problems": problems}, separators=(",", ":"))
 
     @classmethod
@@ -51,7 +63,7 @@ class State:
         """The state that `dump` wrote.
 
         Raises:
-            MailError: The cursor is something else.
+            OmsError: The cursor is something else.
         """
         try:
             values = json.loads(cursor)
@@ -62,9 +74,11 @@ class State:
                 tuple(values["sent"]),
                 frozenset(values["columns"]),
                 values["digested"],
+                values.get("refused", {}),
+                frozenset(values.get("held", ())),
             )
         except (ValueError, KeyError, TypeError) as error:
-            raise MailError(
+            raise OmsError(
                 f"The cursor of sensor {SENSOR} cannot be read. Reset it on the sensor's page; it then starts from now."
             ) from error
 
@@ -76,7 +90,7 @@ def known_problems(instance: dg.DagsterInstance) -> Problems:
         instance: Where Dagster keeps the cursors of sensors.
 
     Raises:
-        MailError: The cursor is something else.
+        OmsError: The cursor is something else.
     """
     cursors = [
         sensor.instigator_data.cursor

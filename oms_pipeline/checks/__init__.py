@@ -3,6 +3,7 @@
 from oms_pipeline.checks.freshness import (
     due_days,
     freshness_policy,
+    late_assets,
     late_days,
     on_time_checks,
     with_freshness,
@@ -15,6 +16,7 @@ __all__ = [
     "check_setup",
     "due_days",
     "freshness_policy",
+    "late_assets",
     "late_days",
     "on_time_checks",
     "with_freshness",

@@ -12,7 +12,7 @@ from typing import Any, Final
 import dagster as dg
 
 from oms_pipeline.calendar import Window, newest_due
-from oms_pipeline.presentation import LAST_LATE_DAY, ON_TIME
+from oms_pipeline.presentation import ON_TIME, late_text
 from oms_pipeline.settings import Settings
 
 SENSOR: Final = "on_time_sensor"
@@ -42,6 +42,29 @@ def late_days(days: Collection[dt.date], settings: Settings, deadline: dt.time, 
         now: The instant to look at.
     """
     return sorted(set(due_days(settings, deadline, now)) - set(days))
+
+
+def late_assets(
+    instance: dg.DagsterInstance,
+    keys: Collection[dg.AssetKey],
+    now: dt.datetime,
+    settings: Settings,
+    deadline: dt.time,
+) -> dict[dg.AssetKey, list[dt.date]]:
+    """The late days of each asset, by the partitions it has.
+
+    Args:
+        instance: Where Dagster's events are.
+        keys: The assets.
+        now: The instant to look at.
+        settings: For the calendar.
+        deadline: The local time, on the day after, by which a day is due.
+    """
+    late = {}
+    for key in keys:
+        days = map(dt.date.fromisoformat, instance.get_materialized_partitions(key))
+        late[key] = late_days(list(days), settings, deadline, now)
+    return late
 
 
 def freshness_policy(settings: Settings, deadline: dt.time) -> dg.FreshnessPolicy:
@@ -84,10 +107,9 @@ def on_time_checks(
         can_subset=True,
     )
     def on_time(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        now = dt.datetime.now(dt.UTC)
-        for check in sorted(context.selected_asset_check_keys):
-            late = late_days(_materialised(context.instance, check.asset_key), settings, deadline, now)
-            yield dg.AssetCheckResult(asset_key=check.asset_key, check_name=ON_TIME, **_told(late))
+        asked = sorted(check.asset_key for check in context.selected_asset_check_keys)
+        for key, late in late_assets(context.instance, asked, dt.datetime.now(dt.UTC), settings, deadline).items():
+            yield dg.AssetCheckResult(asset_key=key, check_name=ON_TIME, **_told(late))
 
     @dg.sensor(
         name=SENSOR,
@@ -96,12 +118,10 @@ def on_time_checks(
         description="Evaluates the checks `on_time` as days fall due and come in. Starts no run.",
     )
     def on_time_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        now = dt.datetime.now(dt.UTC)
         before: dict[str, list[str]] = json.loads(context.cursor or "{}")
         after: dict[str, list[str]] = {}
         changed = []
-        for key in keys:
-            late = late_days(_materialised(context.instance, key), settings, deadline, now)
+        for key, late in late_assets(context.instance, keys, dt.datetime.now(dt.UTC), settings, deadline).items():
             name = key.to_user_string()
             # A cursor has to stay small: the number and the ends tell whether the days are others than before.
             after[name] = [str(len(late)), *map(str, late[:1] + late[-1:])]
@@ -112,18 +132,12 @@ def on_time_checks(
     return on_time, on_time_sensor
 
 
-def _materialised(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[dt.date]:
-    return [dt.date.fromisoformat(day) for day in instance.get_materialized_partitions(key)]
-
-
 def _told(late: Sequence[dt.date]) -> dict[str, Any]:
     """What a check of these late days has to say."""
     if not late:
         return {"passed": True, "metadata": {"late_days": 0}}
-    one = len(late) == 1
-    told = f"1 day is late: {late[0]}" if one else f"{len(late)} days are late: {late[0]} to {late[-1]}"
     return {
         "passed": False,
-        "metadata": {"late_days": len(late), "first_late_day": str(late[0]), LAST_LATE_DAY: str(late[-1])},
-        "description": f"{told}. Run: oms backfill --from {late[0]} --to {late[-1]}",
+        "metadata": {"late_days": len(late), "first_late_day": str(late[0]), "last_late_day": str(late[-1])},
+        "description": late_text(late),
     }

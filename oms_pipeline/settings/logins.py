@@ -214,5 +214,10 @@ def smtp_server(value: str | None) -> SmtpServer | None:
             "OMS_SMTP_URL is no address of a mail server. Set it to smtp://user:password@host:587 or "
             "smtps://user:password@host:465; in user and password write : / @ % as %3A %2F %40 %25."
         )
-    user = unquote(match[2]) if match[2] else None
-    return SmtpServer(match[4].strip("[]"), port, match[1] == "smtps", user, unquote(match[3] or ""))
+    user, password = unquote(match[2]) if match[2] else None, unquote(match[3] or "")
+    if not f"{user}{password}".isascii():
+        # Python's client logs in with nothing else, and its error would show the password.
+        raise SettingsError(
+            "OMS_SMTP_URL has a user or a password beyond ASCII. Choose one of letters, digits and signs."
+        )
+    return SmtpServer(match[4].strip("[]"), port, match[1] == "smtps", user, password)

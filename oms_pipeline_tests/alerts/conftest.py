@@ -60,6 +60,9 @@ class MailServer:
         port: Where it listens.
         answers: Answers to the next mails; a mail without one is accepted. `None` drops the connection.
         delay: Seconds it takes for each mail.
+        delay_each: Seconds it takes for each command before that.
+        senders_refused: How many of the next senders it refuses.
+        busy: Whether it has `busy@example.com` come later.
         envelopes: What it accepted.
         encrypted: Of each, whether it came over TLS.
         stop: Stops it.
@@ -68,6 +71,9 @@ class MailServer:
     port: int
     answers: list[str | None] = field(default_factory=list)
     delay: float = 0.0
+    delay_each: float = 0.0
+    senders_refused: int = 0
+    busy: bool = False
     envelopes: list[Envelope] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
     stop: Callable[[], None] = field(default=lambda: None)
@@ -84,9 +90,23 @@ class MailServer:
             self.encrypted.append(session.ssl is not None)
         return answer
 
+    async def handle_MAIL(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        time.sleep(self.delay_each)
+        if self.senders_refused:
+            self.senders_refused -= 1
+            return "550 not you"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 ok"
+
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any
     ) -> str:
+        time.sleep(self.delay_each)
+        if self.busy and address.startswith("busy@"):
+            return "450 greylisted"
         if address.startswith("gone@"):
             return "550 no such mailbox"
         envelope.rcpt_tos.append(address)

@@ -7,13 +7,14 @@ somebody looks on.
 import datetime as dt
 import os
 from collections.abc import Iterator
+from functools import partial
 
 import dagster as dg
 
 from oms_pipeline.alerts import Business, Chart, Watch, alert_sensor
 from oms_pipeline.alerts.severity import severities
 from oms_pipeline.calendar import partitions_def
-from oms_pipeline.checks import on_time_checks, with_freshness
+from oms_pipeline.checks import late_assets, on_time_checks, with_freshness
 from oms_pipeline.settings import get_settings
 
 settings = get_settings()
@@ -50,6 +51,7 @@ def history(context: dg.AssetExecutionContext) -> None:
 
 layers = [orders]
 on_time, on_time_sensor = on_time_checks(layers, settings, deadline)
+late_of = partial(late_assets, settings=settings, deadline=deadline)
 business = Business([("Net sales", "48,210.90 EUR", "+4.2 %")], [Chart("Sales", "Sales by day", b"\x89PNG picture")])
 
 defs = dg.Definitions(
@@ -59,6 +61,6 @@ defs = dg.Definitions(
         dg.define_asset_job("nightly", dg.AssetSelection.assets(orders) - dg.AssetSelection.checks(on_time)),
         dg.define_asset_job("adding", dg.AssetSelection.assets(sums)),
     ],
-    sensors=[on_time_sensor, alert_sensor(Watch(settings, severities({}), deadline, lambda day: business))],
+    sensors=[on_time_sensor, alert_sensor(Watch(settings, severities({}), deadline, late_of, lambda day: business))],
     executor=dg.in_process_executor,
 )

@@ -31,3 +31,9 @@ def test_a_wrong_address_is_refused_without_showing_the_password(url: str) -> No
     with pytest.raises(SettingsError, match="OMS_SMTP_URL is no address") as caught:
         read_settings({"OMS_SMTP_URL": url})
     assert "s3" not in str(caught.value) and "cret" not in str(caught.value)
+
+
+def test_a_password_that_no_client_can_send_is_refused_without_showing_it() -> None:
+    with pytest.raises(SettingsError, match="OMS_SMTP_URL has a user or a password beyond ASCII") as caught:
+        read_settings({"OMS_SMTP_URL": "smtp://robot:p%C3%A4ssword@smtp.example.com"})
+    assert "ssword" not in str(caught.value).replace("password beyond", "")

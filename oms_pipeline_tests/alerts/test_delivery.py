@@ -108,12 +108,26 @@ def test_a_server_that_takes_too_long_is_not_waited_for(
     assert time.monotonic() - started < 1.5
 
 
+def test_a_server_that_answers_each_time_just_in_time_is_not_waited_for_either(
+    start_server: StartServer, settings: Settings, mail: EmailMessage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oms_pipeline.alerts.delivery.TOTAL_SECONDS", 1.5)
+    server = start_server(tls="none")
+    server.delay_each = 0.8
+    started = time.monotonic()
+    with pytest.raises(TransientMailError, match=r"timed out|took more than"):
+        deliver(mail, using(settings, server), timeout=1.0)
+    assert time.monotonic() - started < 2.0
+
+
 def test_one_refused_recipient_keeps_nobody_else_from_the_mail(
     start_server: StartServer, settings: Settings, trust: ssl.SSLContext
 ) -> None:
     server = start_server()
     two = replace(using(settings, server), mail_to=("gone@example.com", "data@example.com"))
-    assert deliver(trial_mail(Envelope.of(two), 0.0), two, tls=trust).endswith("which refused gone@example.com")
+    assert deliver(trial_mail(Envelope.of(two), 0.0), two, tls=trust).endswith(
+        "which refused gone@example.com (550 no such mailbox)"
+    )
     assert server.envelopes[0].rcpt_tos == ["data@example.com"]
     nobody = replace(two, mail_to=("gone@example.com",))
     with pytest.raises(MailError, match=r"550 no such mailbox.*Check OMS_MAIL_FROM and OMS_MAIL_TO"):

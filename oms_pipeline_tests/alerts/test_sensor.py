@@ -6,17 +6,24 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import closing
+from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
-from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.remote_origin import (
+    InProcessCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
 from dagster._core.storage.tags import BACKFILL_ID_TAG, PARTITION_NAME_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
@@ -24,9 +31,9 @@ from dagster._core.utils import make_new_run_id
 
 from oms_pipeline.alerts.delivery import check, deliver, mail_dir
 from oms_pipeline.alerts.digest import Business, Chart
-from oms_pipeline.alerts.events import Catalog
-from oms_pipeline.alerts.mail import html_of
-from oms_pipeline.alerts.problems import DAY, HOUR
+from oms_pipeline.alerts.events import SETTLE_SECONDS, Catalog
+from oms_pipeline.alerts.mail import html_of, render
+from oms_pipeline.alerts.problems import DAY, HOUR, Problem
 from oms_pipeline.alerts.sensor import (
     DIGEST_SECONDS,
     EVERY_SECONDS,
@@ -39,9 +46,9 @@ from oms_pipeline.alerts.sensor import (
 )
 from oms_pipeline.alerts.severity import severities
 from oms_pipeline.alerts.state import SENSOR, known_problems
-from oms_pipeline.errors import MailError, TransientMailError, WarehouseError
+from oms_pipeline.errors import MailError, OmsError, TransientMailError, WarehouseError
 from oms_pipeline.instance import SqliteEventLog, prepare_dagster_home
-from oms_pipeline.presentation import CREDITS, LAST_LATE_DAY, NEW_COLUMNS, ON_TIME, TRANSFORM
+from oms_pipeline.presentation import CREDITS, NEW_COLUMNS, ON_TIME, TRANSFORM
 from oms_pipeline.settings import Settings, read_settings
 from oms_pipeline_tests.alerts.conftest import StartServer, free_port, using
 
@@ -58,8 +65,10 @@ BROKEN: dict[str, str] = {}
     owners=["ana@example.com"],
     check_specs=[dg.AssetCheckSpec("contract", asset=["raw", "orders"])],
 )
-def orders(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+def orders(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     if context.partition_key in BROKEN:
+        if "checked" in BROKEN:
+            yield dg.AssetCheckResult(passed=False, check_name="contract", description="Other columns.")
         raise dg.Failure(BROKEN[context.partition_key], allow_retries=False)
     new = {NEW_COLUMNS: BROKEN["columns"]} if "columns" in BROKEN else {}
     found = dg.AssetCheckResult(passed=True, check_name="contract", metadata=new, description="New at the source.")
@@ -167,13 +176,15 @@ class Room:
         self.settings = settings
         self.severities = severities({"digest": "never"})
         self.business: Business | WarehouseError = Business()
+        self.late: dict[str, list[str]] = {}
+        self.catalog = CATALOG
         self.cursor: str | None = None
         self.later = 10.0
         self.sent: list[EmailMessage] = []
 
     @property
     def watch(self) -> Watch:
-        return Watch(self.settings, self.severities, DEADLINE, self.business_of)
+        return Watch(self.settings, self.severities, DEADLINE, self.late_of, self.business_of)
 
     def business_of(self, day: dt.date) -> Business:
         if isinstance(self.business, WarehouseError):
@@ -188,24 +199,20 @@ class Room:
 
     def record(self, day: str, why: RunFailureReason | None, **tags: str) -> None:
         """A run of which only the end is recorded: why it failed, or None if it did not."""
-        run = dg.DagsterRun("nightly", make_new_run_id(), tags={PARTITION_NAME_TAG: day, **tags})
+        self.end(dg.DagsterRun("nightly", make_new_run_id(), tags={PARTITION_NAME_TAG: day, **tags}), why)
+
+    def end(self, run: dg.DagsterRun, why: RunFailureReason | None) -> None:
+        """Records a run and its end."""
         self.instance.add_run(run)
         kind = dg.DagsterEventType.RUN_FAILURE if why else dg.DagsterEventType.RUN_SUCCESS
         data = JobFailureData(None, why) if why else None
-        event = dg.DagsterEvent(kind.value, "nightly", message="gone", event_specific_data=data)
+        event = dg.DagsterEvent(kind.value, run.job_name, message="gone", event_specific_data=data)
         self.instance.report_dagster_event(event, run.run_id)
 
-    def report_late(self, days: Mapping[str, str]) -> None:
-        """What the sensor of lateness reports: asset → its newest late day, empty for none."""
-        for asset, day in days.items():
-            late = dg.AssetCheckEvaluation(
-                asset_key=dg.AssetKey.from_user_string(asset),
-                check_name=ON_TIME,
-                passed=not day,
-                metadata={LAST_LATE_DAY: day} if day else {},
-                description=f"1 late: {day}." if day else None,
-            )
-            self.instance.report_runless_asset_event(late)
+    def late_of(
+        self, instance: dg.DagsterInstance, keys: Collection[dg.AssetKey], now: dt.datetime
+    ) -> dict[dg.AssetKey, list[dt.date]]:
+        return {key: [dt.date.fromisoformat(day) for day in self.late.get(key.to_user_string(), [])] for key in keys}
 
     def sleep_until_the_digest(self) -> None:
         """Moves the time on to soon after the next deadline, and has digests sent."""
@@ -220,7 +227,7 @@ class Room:
             self.sent.append(message)
             return accepted
 
-        self.cursor, done = tick(self.instance, CATALOG, self.watch, self.cursor, time.time() + self.later, send)
+        self.cursor, done = tick(self.instance, self.catalog, self.watch, self.cursor, time.time() + self.later, send)
         return done
 
     def new_mails(self) -> list[EmailMessage]:
@@ -347,6 +354,86 @@ def test_what_failed_by_hand_is_over_once_any_run_has_made_the_same_assets_of_th
     assert over in room.subjects
 
 
+def test_only_the_step_that_failed_executed_again_closes_the_problem(room: Room) -> None:
+    BROKEN["2026-01-31"] = "no"
+    failed = room.run("2026-01-31")
+    assert room.subjects == ["[OMS] nightly failed at raw__orders"]
+    BROKEN.clear()
+    for step, subjects in (("marts__sales", []), ("raw__orders", ["Re: [OMS] nightly failed at raw__orders"])):
+        again = dg.DagsterRun(
+            "nightly",
+            make_new_run_id(),
+            tags={PARTITION_NAME_TAG: "2026-01-31"},
+            step_keys_to_execute=[step],
+            parent_run_id=failed,
+            root_run_id=failed,
+        )
+        room.end(again, None)
+        assert room.subjects == subjects
+
+
+def test_checks_that_are_run_by_themselves_close_no_problem_of_a_run(room: Room) -> None:
+    room.end(dg.DagsterRun("__ASSET_JOB", make_new_run_id(), asset_selection=frozenset({sales.key})), BROKE)
+    assert room.subjects == ["[OMS] A run of assets failed"]
+    checks = frozenset({dg.AssetCheckKey(orders.key, "contract")})
+    room.end(dg.DagsterRun("__ASSET_JOB", make_new_run_id(), asset_check_selection=checks), None)
+    assert room.subjects == []
+    room.end(dg.DagsterRun("__ASSET_JOB", make_new_run_id(), asset_selection=frozenset({sales.key})), None)
+    assert room.subjects == ["Re: [OMS] A run of assets failed"]
+
+
+def test_a_check_that_fails_where_a_step_had_failed_is_a_problem_of_its_own(room: Room) -> None:
+    BROKEN["2026-01-30"] = "The OMS does not answer."
+    room.run("2026-01-30")
+    assert room.subjects == ["[OMS] nightly failed at raw__orders"]
+    BROKEN["2026-01-31"] = "The OMS has other columns."
+    BROKEN["checked"] = "yes"
+    room.run("2026-01-31")
+    (mail,) = room.new_mails()
+    assert mail["Subject"] == "[OMS] nightly: a check failed"
+    assert "Step: raw__orders" in text_of(mail)
+
+
+def test_what_is_never_mailed_is_not_mailed_when_it_is_over_either(room: Room) -> None:
+    room.severities = severities({"digest": "never", "run_failed": "never"})
+    room.record("2026-01-30", why=BROKE)
+    assert room.subjects == []
+    room.record("2026-01-30", None)
+    assert room.subjects == []
+
+
+def test_what_is_over_before_it_could_be_told_is_told_where_recoveries_are_not(room: Room) -> None:
+    room.severities = severities({"digest": "never", "recovered": "never"})
+    room.record("2026-01-30", why=BROKE)
+    room.record("2026-01-30", None)
+    (mail,) = room.new_mails()
+    assert mail["Subject"] == "[OMS] nightly failed"
+    assert text_of(mail).startswith("Recovered")
+
+
+def test_a_job_of_the_same_name_elsewhere_is_another_job(room: Room) -> None:
+    room.catalog = Catalog.of(DEFINITIONS.get_repository_def(), "ours")
+    ours, theirs = (
+        RemoteJobOrigin(
+            RemoteRepositoryOrigin(
+                InProcessCodeLocationOrigin(LoadableTargetOrigin(executable_path=sys.executable), location_name=name),
+                "__repository__",
+            ),
+            "weekly",
+        )
+        for name in ("ours", "theirs")
+    )
+    room.end(dg.DagsterRun("weekly", make_new_run_id(), remote_job_origin=ours), BROKE)
+    assert room.subjects == ["[OMS] weekly failed"]
+    room.end(dg.DagsterRun("weekly", make_new_run_id(), remote_job_origin=theirs), None)
+    assert room.subjects == []
+    room.end(dg.DagsterRun("weekly", make_new_run_id(), remote_job_origin=theirs), BROKE)
+    assert room.subjects == ["[OMS] theirs: weekly failed"]
+    # The command line has no location, and runs our jobs.
+    room.end(dg.DagsterRun("weekly", make_new_run_id()), None)
+    assert room.subjects == ["Re: [OMS] weekly failed"]
+
+
 def test_a_run_that_will_be_retried_is_no_mail(room: Room) -> None:
     # Dagster itself tags what it will retry: what was killed, not what failed.
     room.record("2026-01-31", why=RunFailureReason.UNEXPECTED_TERMINATION)
@@ -392,13 +479,18 @@ def test_a_backfill_is_one_mail_when_it_has_ended(room: Room) -> None:
     assert room.subjects == []
     for day in days[3:]:
         room.record(day, why=BROKE, **{BACKFILL_ID_TAG: "abcdefgh"})
-    room.instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_FAILED))
+    end = time.time()
+    room.instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_FAILED).with_end_timestamp(end))
+    # The newest seconds are not read yet, and so perhaps not all of its runs.
+    room.later = SETTLE_SECONDS - 1.0
+    assert room.subjects == []
+    room.later = 10.0
 
     (mail,) = room.new_mails()
 
     assert mail["Subject"] == "[OMS] Backfill abcdefgh of nightly failed"
     assert "Times: 30 runs" in text_of(mail)
-    assert "First 3 errors: 2026-01-01 is unreadable · 2026-01-02 is unreadable · 2026-01-03" in text_of(mail)
+    assert "Errors: 2026-01-01 is unreadable · 2026-01-02 is unreadable · gone" in text_of(mail)
     assert "Days: 2026-01-01 to 2026-01-30" in text_of(mail)
     assert "/runs/b/abcdefgh" in text_of(mail)
 
@@ -412,35 +504,45 @@ def test_a_backfill_that_takes_long_is_told_after_an_hour(room: Room) -> None:
     assert room.subjects == []
     room.later += HOUR
     assert room.subjects == ["[OMS] Backfill abcdefgh of nightly failed"]
+    room.record("2026-01-02", why=BROKE, **{BACKFILL_ID_TAG: "abcdefgh"})
+    room.later += HOUR
+    assert room.subjects == []
+    room.instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_FAILED).with_end_timestamp(0.0))
+    (whole,) = room.new_mails()
+    assert whole["Subject"] == "Re: [OMS] Backfill abcdefgh of nightly failed"
+    assert "Times: 2 runs" in text_of(whole)
+    assert room.subjects == []
 
 
 def test_late_assets_are_one_mail_and_one_recovery(room: Room) -> None:
-    room.report_late({"raw/orders": "2026-01-30", "marts/sales": "2026-01-31"})
+    room.late = {"raw/orders": ["2026-01-30"], "marts/sales": ["2026-01-30", "2026-01-31"]}
     (late,) = room.new_mails()
     assert late["Subject"] == "[OMS] Data is late"
     assert "Assets: marts/sales, raw/orders" in text_of(late)
-    assert "Late: 1 late: 2026-01-30. · 1 late: 2026-01-31." in text_of(late)
-    room.report_late({"raw/orders": ""})
+    assert "Late: 1 day is late: 2026-01-30. Run: oms backfill --from 2026-01-30 --to 2026-01-30 · 2 days" in text_of(
+        late
+    )
+    room.late = {"marts/sales": ["2026-01-31"]}
     assert room.subjects == []
-    room.report_late({"marts/sales": ""})
+    room.late = {}
     assert room.subjects == ["Re: [OMS] Data is late"]
     assert room.subjects == []
 
 
 def test_data_that_gets_later_is_told_again_after_a_day_and_not_if_it_only_stays_late(room: Room) -> None:
-    room.report_late({"raw/orders": "2026-01-30"})
+    room.late = {"raw/orders": ["2026-01-30"]}
     assert room.subjects == ["[OMS] Data is late"]
     room.later += DAY
     assert room.subjects == []
-    room.report_late({"raw/orders": "2026-01-31"})
+    room.late = {"raw/orders": ["2026-01-30", "2026-01-31"]}
     assert room.subjects == ["Re: [OMS] Data is late"]
-    room.report_late({"raw/orders": "2026-02-01"})
+    room.late = {"raw/orders": ["2026-01-30", "2026-01-31", "2026-02-01"]}
     assert room.subjects == []
 
 
-def test_lateness_is_told_as_such_whoever_evaluates_its_check(room: Room) -> None:
+def test_a_late_day_is_no_failed_check_whoever_evaluates_it(room: Room) -> None:
     room.run("", job="watching")
-    assert room.subjects == ["[OMS] Data is late"]
+    assert room.subjects == []
 
 
 def test_a_new_column_is_told_once_and_not_every_day(room: Room) -> None:
@@ -495,7 +597,6 @@ def test_what_matters_is_flagged_and_what_never_does_is_not_mailed(room: Room) -
 
 def test_every_morning_a_digest_tells_what_ran_what_it_made_and_how_business_was(room: Room) -> None:
     BROKEN.update({"volume": "yes", "weekly": "yes"})
-    room.report_late({"raw/orders": "", "marts/sales": ""})
     room.run("2026-01-30")
     room.run("2026-01-31")
     room.run("", job="weekly")
@@ -548,12 +649,11 @@ def test_a_digest_without_its_numbers_says_why_and_keeps_no_other_mail_back(room
     failed, digest = room.new_mails()
     assert failed["Subject"] == "[OMS] nightly failed"
     assert "the business numbers are not known: oms.duckdb is in use" in text_of(digest)
-    assert "Not known: no check of lateness has been evaluated." in text_of(digest)
     assert room.new_mails() == []
 
 
 def test_late_data_makes_a_digest_late(room: Room) -> None:
-    room.report_late({"raw/orders": "2026-01-30", "marts/sales": ""})
+    room.late = {"raw/orders": ["2026-01-30"]}
     room.tick()
     room.sleep_until_the_digest()
     (digest,) = room.new_mails()
@@ -607,10 +707,8 @@ def test_a_mail_that_was_refused_is_tried_again_after_ten_minutes(room: Room, st
     room.settings = using(room.settings, server)
     server.answers = ["554 spam"]
     room.record("2026-01-30", why=BROKE)
-    with pytest.raises(MailError, match="554 spam"):
-        room.tick()
-    with pytest.raises(MailError, match=r"554 spam.*tried every 10 minutes"):
-        room.tick()
+    assert "0 mails sent" in (done := room.tick()) and "554 spam" in done
+    assert "Refused" not in room.tick()
     assert server.mails == []
     with pytest.raises(MailError, match=r"was refused, and waits.*554 spam"):
         check(room.settings)
@@ -629,9 +727,69 @@ def test_one_mail_that_is_refused_keeps_no_other_back(room: Room, start_server: 
     room.run("", job="weekly")
     assert "1 mail sent" in (done := room.tick()) and "Refused: " in done and "554 spam" in done
     assert server.subjects == ["[OMS] weekly failed at stumbles"]
+    room.run("", job="hers")
+    room.tick()
+    assert server.subjects[1:] == ["[OMS] hers failed at stumbles"]
     room.later += 600
     room.tick()
-    assert server.subjects[1:] == ["[OMS] nightly failed at raw__orders"]
+    assert server.subjects[2:] == ["[OMS] nightly failed at raw__orders"]
+
+
+def test_a_server_that_refuses_whoever_comes_is_tried_every_ten_minutes(room: Room, start_server: StartServer) -> None:
+    server = start_server(tls="none")
+    room.settings = using(room.settings, server)
+    server.senders_refused = 1
+    room.record("2026-01-30", why=BROKE)
+    with pytest.raises(MailError, match="550 not you"):
+        room.tick()
+    with pytest.raises(MailError, match=r"550 not you.*tried every 10 minutes"):
+        room.tick()
+    room.later += 600
+    room.tick()
+    assert server.subjects == ["[OMS] nightly failed"]
+
+
+def test_who_is_told_to_come_later_gets_the_mail_later(room: Room, start_server: StartServer) -> None:
+    server = start_server(tls="none")
+    room.settings = replace(using(room.settings, server), mail_to=("busy@example.com", "data@example.com"))
+    server.busy = True
+    room.record("2026-01-30", why=BROKE)
+    assert "did not take a mail now for busy@example.com (450 greylisted)" in room.tick()
+    room.tick()
+    assert [envelope.rcpt_tos for envelope in server.envelopes] == [["data@example.com"]]
+    server.busy = False
+    room.later += 600
+    room.tick()
+    assert server.envelopes[1].rcpt_tos == ["busy@example.com", "data@example.com"]
+    assert server.mails[0]["Message-ID"] == server.mails[1]["Message-ID"]
+
+
+def test_what_cannot_be_written_in_a_mail_keeps_no_other_one_back(
+    room: Room, start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = render
+
+    def refuses_weekly(problem: Problem, *others: Any) -> EmailMessage:
+        if problem.job == "weekly":
+            raise UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed")
+        return written(problem, *others)
+
+    monkeypatch.setattr("oms_pipeline.alerts.sensor.render", refuses_weekly)
+    server = start_server(tls="none")
+    room.settings = using(room.settings, server)
+    BROKEN.update({"weekly": "yes"})
+    room.run("", job="weekly")
+    room.record("2026-01-30", why=BROKE)
+    assert "The mail about weekly failed at stumbles cannot be written" in room.tick()
+    assert server.subjects == ["[OMS] nightly failed"]
+
+
+def test_an_error_that_is_no_text_is_mailed_with_what_can_be_read_of_it(room: Room) -> None:
+    BROKEN["2026-01-31"] = "bad file \udce4 name\x1b[31m"
+    room.run("2026-01-31")
+    (mail,) = room.new_mails()
+    assert "Error: bad file ? name [31m" in text_of(mail)
+    assert b"bad file" in bytes(mail)
 
 
 def test_no_more_mails_are_sent_in_an_hour_than_the_limit_and_the_last_tells_of_the_others(room: Room) -> None:
@@ -640,10 +798,13 @@ def test_no_more_mails_are_sent_in_an_hour_than_the_limit_and_the_last_tells_of_
     subjects = room.subjects
     assert len(subjects) == MAILS_PER_HOUR
     assert subjects[-1] == "[OMS] 6 more problems"
+    for job in ("weekly", "hers"):
+        BROKEN["weekly"] = "yes"
+        room.run("", job=job)
     room.record("2026-01-02", why=BROKE)
     assert room.subjects == []
     room.later += HOUR
-    assert room.subjects == ["[OMS] nightly failed"]
+    assert room.subjects == ["[OMS] 3 more problems"]
 
 
 def test_history_before_the_first_tick_is_not_mailed(room: Room) -> None:
@@ -713,7 +874,7 @@ def store_again(instance: dg.DagsterInstance, run_id: str, times: int) -> None:
 
 def test_a_cursor_that_is_none_of_ours_is_an_error_with_the_next_step(room: Room) -> None:
     room.cursor = "42"
-    with pytest.raises(MailError, match="Reset it on the sensor's page"):
+    with pytest.raises(OmsError, match="Reset it on the sensor's page"):
         room.tick()
 
 
