@@ -1,5 +1,7 @@
 """The errors a user meets. Every message is one line that says what is wrong and what to do next."""
 
+from collections.abc import Mapping
+
 
 class OmsError(Exception):
     """Something the user can mend; its text is a sentence and the next step. Shown without a traceback."""
@@ -19,6 +21,18 @@ class ContractError(OmsError):
 
 class SourceError(OmsError):
     """The OMS database cannot be read as the contract says."""
+
+
+class DriftError(SourceError):
+    """The OMS has other columns than the contract says.
+
+    Attributes:
+        tables: Table name → what is missing or of another type, as one line.
+    """
+
+    def __init__(self, text: str, tables: Mapping[str, str]) -> None:
+        super().__init__(text)
+        self.tables = tables
 
 
 class TransientSourceError(SourceError):

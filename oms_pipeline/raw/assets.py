@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from oms_pipeline.calendar import Window, day_window, partitions_def, window_of_keys
 from oms_pipeline.contract import Table
-from oms_pipeline.errors import OmsError, RowCountError, TransientRawZoneError, TransientSourceError
+from oms_pipeline.errors import DriftError, OmsError, RowCountError, TransientRawZoneError, TransientSourceError
 from oms_pipeline.presentation import (
     NEW_COLUMNS,
     OWNER,
@@ -78,6 +78,10 @@ def raw_assets(settings: Settings, contract: Mapping[str, Table]) -> dg.AssetsDe
             if context.retry_number >= MAX_RETRIES:
                 raise dg.Failure(str(error), allow_retries=False) from error
             raise dg.RetryRequested(MAX_RETRIES, FIRST_RETRY_SECONDS * 2**context.retry_number) from error
+        except DriftError as error:
+            for name, drift in error.tables.items():
+                yield _drifted(["raw", name], drift)
+            raise dg.Failure(str(error), allow_retries=False) from error
         except RowCountError as error:
             yield not_reconciled(["raw", error.table], error)
             raise dg.Failure(str(error), allow_retries=False) from error
@@ -154,7 +158,7 @@ def _check_specs(table: Table) -> list[dg.AssetCheckSpec]:
         dg.AssetCheckSpec(
             CONTRACT,
             asset=key,
-            description="The source has the columns of the contract; warns of those it does not know.",
+            description="The source has the columns of the contract; tells those that the contract does not know.",
         ),
         dg.AssetCheckSpec(
             VOLUME,
@@ -187,11 +191,15 @@ def _contract_check(key: list[str], files: list[LandedFile]) -> dg.AssetCheckRes
         asset_key=dg.AssetKey(key),
         check_name=CONTRACT,
         passed=True,
-        # A column that is missing or retyped has failed the run by now.
         severity=dg.AssetCheckSeverity.WARN,
         metadata={NEW_COLUMNS: ", ".join(new)} if new else {},
         description=f"New at the source, landed, not in the contract: {', '.join(new)}." if new else None,
     )
+
+
+def _drifted(key: list[str], drift: str) -> dg.AssetCheckResult:
+    """The same check as it failed, to be yielded before the step does."""
+    return dg.AssetCheckResult(asset_key=dg.AssetKey(key), check_name=CONTRACT, passed=False, description=f"{drift}.")
 
 
 def _volume_check(

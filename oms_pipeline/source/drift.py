@@ -1,11 +1,12 @@
 """Compares the source's columns with the contract's. Reads no rows."""
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
 from oms_pipeline.contract import MAX_PRECISION, Table
-from oms_pipeline.errors import SourceError
+from oms_pipeline.errors import DriftError
 
 # PostgreSQL's own names of the contract's types, and the narrower types that fit into them without loss.
 _FITS: Final[dict[str, tuple[str, ...]]] = {
@@ -34,23 +35,26 @@ def check_columns(
         type of a contract stands for is read as `text`.
 
     Raises:
-        SourceError: A table or column is missing, or a type does not fit; all of them are named.
+        DriftError: A table or column is missing, or a type does not fit; all of them are named.
     """
-    problems = []
+    problems: dict[str, list[str]] = defaultdict(list)
     for table in contract.values():
         columns = found.get(table.name)
         if columns is None:
-            problems.append(f"table {schema}.{table.name} is missing")
+            problems[table.name].append(f"table {schema}.{table.name} is missing")
             continue
         for column in table.columns:
             if column.name not in columns:
-                problems.append(f"{table.name}.{column.name} is missing, expected {column.data_type}")
+                problems[table.name].append(f"{table.name}.{column.name} is missing, expected {column.data_type}")
             elif not fits(columns[column.name], column.data_type):
-                problems.append(f"{table.name}.{column.name} is {columns[column.name]}, expected {column.data_type}")
+                is_now = columns[column.name]
+                problems[table.name].append(f"{table.name}.{column.name} is {is_now}, expected {column.data_type}")
     if problems:
-        raise SourceError(
-            f"The OMS does not match the contract: {'; '.join(problems)}. "
-            "Correct OMS_SOURCE_SCHEMA, or change _oms__sources.yml and the staging model to what the OMS has now."
+        tables = {name: "; ".join(found) for name, found in problems.items()}
+        raise DriftError(
+            f"The OMS does not match the contract: {'; '.join(tables.values())}. "
+            "Correct OMS_SOURCE_SCHEMA, or change _oms__sources.yml and the staging model to what the OMS has now.",
+            tables,
         )
     return {
         table.name: new

@@ -167,6 +167,19 @@ def test_a_row_lost_while_a_file_is_written_fails_the_check_before_the_day_is_la
     assert landing.zone.days() == []
 
 
+def test_a_column_that_is_missing_fails_the_check_of_its_table(landing: Landing) -> None:
+    landing.oms.order(1, "2026-03-02 10:00+00")
+    landing.oms.execute("alter table oms.orders rename column cancel_reason to reason")
+
+    failed, why = failed_check(landing, landing.zone)
+
+    assert (failed.asset_key.to_user_string(), failed.check_name) == ("raw/orders", "contract")
+    assert failed.severity is dg.AssetCheckSeverity.ERROR
+    assert failed.description == "orders.cancel_reason is missing, expected text."
+    assert "orders.cancel_reason is missing, expected text. Correct OMS_SOURCE_SCHEMA" in why
+    assert landing.zone.days() == []
+
+
 def test_a_landed_file_with_other_rows_than_its_manifest_says_fails_the_check(landing: Landing) -> None:
     landing.oms.order(1, "2026-03-02 10:00+00", lines=3)
     manifest = landing.land("2026-03-02")
