@@ -159,47 +159,14 @@ def tick(
         return started.dump(), f"Started: what happens from now on is mailed. {destination(watch.settings)}"
     late = lateness(instance, catalog, watch.late_of, now)
     state, read_until = _read(instance, catalog, State.load(cursor), late, now)
-    due = [p for p in state.problems.values() if is_due(p, now, lambda b: is_over(instance, b, read_until))]
-    unwanted = [problem for problem in due if watch.severities[kind_of_mail(problem)] is Severity.NEVER]
-    state = replace(
-        state,
-        problems=told(state.problems, unwanted, now, mailed=False),
-        sent=tuple(at for at in state.sent if now - at < HOUR),
-        refused={key: at for key, at in state.refused.items() if key == DIGEST_KEY or key in state.problems},
-    )
-    wanted = [p for p in due if p not in unwanted and not _waits(state, p.key, now)]
-    accepted: list[str] = []
-    refused: list[str] = []
-    failed = ""
-    sending_since = time.monotonic()
-    try:
-        for letter in _letters(instance, catalog, watch, state, wanted, late, now):
-            if not accepted and not refused:
-                wait_after_refusal(watch.settings, now)
-            try:
-                accepted.append(_sent(letter, watch.settings, send))
-            except RefusedMailError as error:
-                # What is wrong with this mail keeps no other one back.
-                refused.append(str(error))
-                state = letter.refused(state, now)
-            else:
-                state = letter.accepted(state, now)
-            if time.monotonic() - sending_since > SEND_SECONDS:
-                failed = " The server is slow: what is left is sent with the next tick."
-                break
-    except Exception as error:
-        # What was accepted is not sent again, whatever went wrong with what came after it.
-        if not accepted and not refused:
-            raise
-        failed = f" Then: {error}"
-    has_places = len(state.sent) < MAILS_PER_HOUR
-    state = replace(state, held=frozenset() if has_places else state.held.union(p.key for p in wanted))
+    state, wanted = _decided(watch, state, lambda backfill: is_over(instance, backfill, read_until), now)
+    letters = _letters(instance, catalog, watch, state, wanted, late, now)
+    state, done = _sent(letters, watch.settings, state, now, send)
+    # What nobody could be told because of the limit is told in one mail as soon as there is a place.
+    left = frozenset(problem.key for problem in wanted if state.problems.get(problem.key) is problem)
+    state = replace(state, held=left if len(state.sent) >= MAILS_PER_HOUR else frozenset())
     if not state.refused:
         forget_refused_mails(watch.settings)
-    where = f" to {accepted[-1]}" if accepted else ""
-    is_open = sum(problem.recovered is None for problem in state.problems.values())
-    told_of = "".join(f" Refused: {each}" for each in refused)
-    done = f"{_count(len(accepted), 'mail')} sent{where}; {_count(is_open, 'problem')} open.{told_of}{failed}"
     return state.dump(), f"{done} {destination(watch.settings)}"
 
 
@@ -219,9 +186,9 @@ def mails_for(due: Sequence[Problem], places: int, held: Collection[str] = ()) -
     groups += [[problem] for problem in due if problem.key not in held]
     if len(groups) <= places:
         return groups
-    return (
-        [*groups[: places - 1], [problem for group in groups[places - 1 :] for problem in group]] if places > 0 else []
-    )
+    if places <= 0:
+        return []
+    return [*groups[: places - 1], [problem for group in groups[places - 1 :] for problem in group]]
 
 
 def _read(
@@ -237,6 +204,19 @@ def _read(
             problems = after(problems, replace(run, new_columns=new))
         state = replace(state, seen=seen, problems=problems, columns=columns)
     return replace(state, problems=after(state.problems, late)), until
+
+
+def _decided(watch: Watch, state: State, is_over: Callable[[str], bool], now: float) -> tuple[State, list[Problem]]:
+    """The state without what is past, and the problems to tell now."""
+    due = [problem for problem in state.problems.values() if is_due(problem, now, is_over)]
+    unwanted = [problem for problem in due if watch.severities[kind_of_mail(problem)] is Severity.NEVER]
+    state = replace(
+        state,
+        problems=told(state.problems, unwanted, now, mailed=False),
+        sent=tuple(at for at in state.sent if now - at < HOUR),
+        refused={key: at for key, at in state.refused.items() if key == DIGEST_KEY or key in state.problems},
+    )
+    return state, [p for p in due if p not in unwanted and not _waits(state, p.key, now)]
 
 
 def _waits(state: State, key: str, now: float) -> bool:
@@ -298,7 +278,39 @@ def _digest_mail(
     return render_digest(digest, Envelope.of(watch.settings), watch.severities, now)
 
 
-def _sent(letter: _Letter, settings: Settings, send: Deliver) -> str:
+def _sent(letters: Iterator[_Letter], settings: Settings, state: State, now: float, send: Deliver) -> tuple[State, str]:
+    """The state after the mails were sent, as far as there is time, and what was done in one line."""
+    accepted: list[str] = []
+    refused: list[str] = []
+    failed = ""
+    since = time.monotonic()
+    try:
+        for letter in letters:
+            if not accepted and not refused:
+                wait_after_refusal(settings, now)
+            try:
+                accepted.append(_delivered(letter, settings, send))
+            except RefusedMailError as error:
+                # What is wrong with this mail keeps no other one back.
+                refused.append(str(error))
+                state = letter.refused(state, now)
+            else:
+                state = letter.accepted(state, now)
+            if time.monotonic() - since > SEND_SECONDS:
+                failed = " The server is slow: what is left is sent with the next tick."
+                break
+    except Exception as error:
+        # What was accepted is not sent again, whatever went wrong with what came after it.
+        if not accepted and not refused:
+            raise
+        failed = f" Then: {error}"
+    where = f" to {accepted[-1]}" if accepted else ""
+    is_open = sum(problem.recovered is None for problem in state.problems.values())
+    not_taken = "".join(f" Refused: {each}" for each in refused)
+    return state, f"{_count(len(accepted), 'mail')} sent{where}; {_count(is_open, 'problem')} open.{not_taken}{failed}"
+
+
+def _delivered(letter: _Letter, settings: Settings, send: Deliver) -> str:
     try:
         return send(_written(letter), settings)
     except MailError as error:
