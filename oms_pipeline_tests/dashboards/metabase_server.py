@@ -294,6 +294,9 @@ class Metabase:
         if kind == "collection" and "parent_id" in body:
             body["location"] = self._location(body.pop("parent_id"))
         if kind == "dashboard" and "dashcards" in body:
+            # Metabase looks at the dashboard as it was, whatever the same request makes of it.
+            if thing["archived"]:
+                raise RefusalError(404, "The object has been archived.")
             self._replace_dashcards(number, body.pop("dashcards"))
         thing |= {name: value for name, value in body.items() if value is not None or name == "description"}
 

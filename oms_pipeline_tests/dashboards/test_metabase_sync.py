@@ -265,6 +265,28 @@ def test_a_dashboard_that_is_no_longer_defined_is_archived_before_its_cards(worl
     assert world.steps(definition=less) == []
 
 
+def test_a_dashboard_that_is_defined_again_comes_back_with_its_id_and_its_cards(world: World) -> None:
+    last = world.definition.dashboards[-1]
+    before = mine(world, "dashboard", f"dashboard/{last.name}")["id"]
+    world.sync(definition=replace(world.definition, dashboards=world.definition.dashboards[:-1]))
+    assert f"update dashboard {last.title}: archived" in world.steps()
+    back = mine(world, "dashboard", f"dashboard/{last.name}")
+    assert (back["id"], back["archived"]) == (before, False)
+    assert len(world.metabase.all("dashcard", dashboard_id=before)) == len(last.cards)
+    assert world.steps() == []
+
+
+def test_a_dashboard_that_is_out_of_the_trash_and_no_more_is_finished_by_the_next_sync(world: World) -> None:
+    last = world.definition.dashboards[-1]
+    world.sync(definition=replace(world.definition, dashboards=world.definition.dashboards[:-1]))
+    world.metabase.cut = lambda recorded: "dashcards" in (recorded.body or {})
+    with pytest.raises(MetabaseError):
+        world.sync(patience=replace(QUICK, outage=dt.timedelta(seconds=0.1)))
+    world.metabase.cut = lambda _: False
+    assert f"finish dashboard {last.title}" in world.steps()
+    assert world.steps() == []
+
+
 def test_another_password_reaches_metabase_with_the_next_sync(world: World) -> None:
     # The server's password changed: Metabase cannot log in any more.
     world.metabase.one("database")["details"]["password"] = "old"  # noqa: S105
@@ -292,6 +314,7 @@ EDITS = [
     ("card", "card/sales/net_sales", {"archived": True}, "archived"),
     ("dashboard", "dashboard/sales", {"parameters": []}, "parameters"),
     ("dashboard", "dashboard/sales", {"name": "Turnover"}, "name"),
+    ("dashboard", "dashboard/sales", {"archived": True}, "archived"),
     ("collection", "collection/main", {"name": "Ours"}, "name"),
     ("database", "database/marts", {"name": "Warehouse"}, "name"),
 ]

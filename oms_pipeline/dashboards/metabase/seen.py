@@ -1,9 +1,9 @@
 """Reads Metabase's answers as the states of `wanted`. Pure: whatever else Metabase tells of an object is left out."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from oms_pipeline.dashboards.metabase import marks
 from oms_pipeline.dashboards.metabase.marks import Mark
@@ -136,6 +136,14 @@ def dashboard(raw: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
         "place": ids.key_of(Kind.COLLECTION, raw.get("collection_id")),
         "archived": bool(raw.get("archived")),
     }
+
+
+READERS: Final[Mapping[Kind, Callable[[Mapping[str, Any], Ids], dict[str, Any]]]] = {
+    Kind.COLLECTION: collection,
+    Kind.CARD: card,
+    Kind.DASHBOARD: dashboard,
+}
+"""What is found by its mark, and whose state needs nothing but ids."""
 
 
 def subscription(raw: Mapping[str, Any], ids: Ids) -> dict[str, Any]:

@@ -221,27 +221,25 @@ class _Sync:
             *client.get("/api/collection", archived="false"),
             *client.get("/api/collection", archived="true"),
         ]
-        self._find(Kind.COLLECTION, [each for each in collections if isinstance(each["id"], int)], seen.collection)
+        self._find(Kind.COLLECTION, [each for each in collections if isinstance(each["id"], int)])
         cards = [*client.get("/api/card", f="all"), *client.get("/api/card", f="archived")]
-        self._find(Kind.CARD, cards, seen.card)
+        self._find(Kind.CARD, cards)
         listed = [*client.get("/api/dashboard", f="all"), *client.get("/api/dashboard", f="archived")]
         whole = [client.get(f"/api/dashboard/{each['id']}") for each in seen.ours(Kind.DASHBOARD, listed).values()]
-        self._find(Kind.DASHBOARD, whole, seen.dashboard)
+        self._find(Kind.DASHBOARD, whole)
         for raw in whole:
             self._learn_dashcards(raw)
             for archived in ("false", "true"):
                 for pulse in client.get("/api/pulse", dashboard_id=raw["id"], archived=archived):
                     self._find_subscription(pulse)
 
-    def _find(
-        self, kind: Kind, raw: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any], Ids], dict[str, Any]]
-    ) -> None:
+    def _find(self, kind: Kind, raw: Sequence[Mapping[str, Any]]) -> None:
         mine = seen.ours(kind, raw)
         # First all ids, since states name others by their keys.
         self.ids.objects |= {key: int(item["id"]) for key, item in mine.items()}
         for key, item in mine.items():
             _, mark = marks.read(item["description"])
-            self.found[key] = Found(kind, int(item["id"]), mark, read(item, self.ids))
+            self.found[key] = Found(kind, int(item["id"]), mark, seen.READERS[kind](item, self.ids))
 
     def _find_subscription(self, raw: Mapping[str, Any]) -> None:
         key = f"subscription/{self.ids.key_of(Kind.DASHBOARD, raw['dashboard_id']).partition('/')[2]}"
@@ -286,6 +284,8 @@ class _Sync:
             if each.kind is Kind.DATABASE:
                 self.ids.database = number
             mark = Mark(each.key, number, mark.wanted)
+        elif each.kind is Kind.DASHBOARD and self.found[each.key].state["archived"]:
+            self._take_out_of_trash(each, number)
         raw = self.client.put(f"{path}/{number}", self._body(each, mark, new=False))
         if each.kind is Kind.DASHBOARD:
             raw = self.client.get(f"{path}/{number}")
@@ -294,6 +294,12 @@ class _Sync:
         if stored != mark:
             text = str(each.state.get("description", ""))
             self.client.put(f"{path}/{number}", {"description": described(text, stored)})
+
+    def _take_out_of_trash(self, each: Wanted, number: int) -> None:
+        """By a request of its own: Metabase refuses the cards of a dashboard that was archived before the request."""
+        unfinished = described(str(each.state["description"]), Mark(each.key, None, fingerprint(each.state)))
+        body = {"archived": False, "collection_id": self.ids.objects[each.state["place"]], "description": unfinished}
+        self.client.put(f"{_PATHS[each.kind]}/{number}", body)
 
     def _body(self, each: Wanted, mark: Mark, new: bool) -> dict[str, Any]:
         text = described(str(each.state.get("description", "")), mark)
@@ -313,8 +319,7 @@ class _Sync:
     def _state(self, each: Wanted, raw: Mapping[str, Any]) -> dict[str, Any]:
         if each.kind is Kind.DATABASE:
             return database.seen(raw, each.state)
-        read = {Kind.COLLECTION: seen.collection, Kind.CARD: seen.card, Kind.DASHBOARD: seen.dashboard}[each.kind]
-        return read(raw, self.ids)
+        return seen.READERS[each.kind](raw, self.ids)
 
     def _details(self) -> dict[str, Any]:
         return {**self._of[DATABASE].state["details"], **database.secrets(self.client.server.reads)}
@@ -353,8 +358,7 @@ class _Sync:
             return
         if step.kind is Kind.DASHBOARD:
             raw = self.client.get(f"{path}/{found.id}")
-        read = {Kind.COLLECTION: seen.collection, Kind.CARD: seen.card, Kind.DASHBOARD: seen.dashboard}[step.kind]
-        mark = Mark(step.key, found.id, fingerprint(read(raw, self.ids)))
+        mark = Mark(step.key, found.id, fingerprint(seen.READERS[step.kind](raw, self.ids)))
         text = described(marks.read(raw["description"])[0], mark)
         self.client.put(f"{path}/{found.id}", {"description": text})
 
