@@ -63,6 +63,7 @@ BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("PUT", "/api/pulse/:id"): {**_PULSE, "archived": FLAG},
     ("POST", "/api/permissions/group"): {"!name": TEXT},
 }  # fmt: skip
+LISTED = ("list", "auto-list")
 NOT_BLANK = ("name", "display")
 WITHOUT_LOGIN = ("/api/health", "/api/session/properties", "/api/setup", "/api/session")
 
@@ -307,6 +308,8 @@ class Metabase:
                 self.catalog(body["details"])
             except ConnectionError as error:
                 raise RefusalError(400, {"errors": {"host": str(error)}, "message": str(error)}) from None
+        if kind == "field" and body.get("has_field_values") not in (None, "search", "none", *LISTED):
+            raise RefusalError(400, {"errors": {"has_field_values": "value must be one of list, search, none"}})
         if body.get("collection_id") is not None and body["collection_id"] not in self.things["collection"]:
             raise RefusalError(404, "Not found.")
         if kind == "card" and "dataset_query" in body:
@@ -361,15 +364,18 @@ class Metabase:
                 return {"id": number, "tables": self._tables(number)}
             case ("field", "values", "GET"):
                 thing = self.things["field"][number]
+                listed = thing["has_field_values"] in LISTED
                 return {
                     "field_id": number,
-                    "values": thing.get("values", []),
-                    "has_field_values": thing["has_field_values"],
+                    "values": thing.get("values", []) if listed else [],
+                    "has_more_values": False,
                 }
             case ("field", "values", "POST"):
-                if self.things["field"][number]["has_field_values"] not in ("list", "auto-list"):
+                if self.things["field"][number]["has_field_values"] not in LISTED:
                     raise RefusalError(
-                        400, "You can only update the human readable values of a mapped values of a Field."
+                        400,
+                        "You can only update the human readable values of a mapped values of a Field whose value of "
+                        "`has_field_values` is `list` or whose 'base_type' is 'type/Boolean'.",
                     )
                 self.things["field"][number]["values"] = body["values"]
                 return {"status": "success"}
@@ -397,7 +403,8 @@ class Metabase:
                             # Metabase guesses from names.
                             "semantic_type": "type/Name" if column.lower().endswith("_name") else None,
                             "visibility_type": "normal",
-                            "has_field_values": "search" if column.lower().endswith("_name") else "list",
+                            # Unset until an analysis, which comes later if it comes at all.
+                            "has_field_values": None,
                         },
                     )  # fmt: skip
 
@@ -409,7 +416,9 @@ class Metabase:
             {
                 **table,
                 "fields": [
-                    each for each in self.all("field", table_id=table["id"]) if each["visibility_type"] != "sensitive"
+                    self._shown("field", each["id"])
+                    for each in self.all("field", table_id=table["id"])
+                    if each["visibility_type"] != "sensitive"
                 ],
             }
             for table in self.all("table", db_id=number)
@@ -422,6 +431,10 @@ class Metabase:
             shown["details"] = {
                 name: PASS if name in SECRET_DETAILS else value for name, value in shown["details"].items()
             }
+        elif kind == "field":
+            # Metabase tells what its pages would show, and not what is stored.
+            kept = shown["has_field_values"]
+            shown["has_field_values"] = "list" if kept in LISTED else kept or "search"
         elif kind == "card" and "dataset_query" in shown:
             query = shown["dataset_query"]
             shown |= {"database_id": query.get("database"), "creator": {"id": 1}, "result_metadata": None}

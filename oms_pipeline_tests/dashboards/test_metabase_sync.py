@@ -115,6 +115,43 @@ def table(world: World, name: str) -> Json:
     return world.metabase.one("table", name=name)
 
 
+def field(world: World, of_table: str, name: str) -> Json:
+    return world.metabase.one("field", table_id=table(world, of_table)["id"], name=name)
+
+
+def test_a_filters_column_offers_a_list_though_metabase_has_not_looked_at_its_values_yet(world: World) -> None:
+    assert field(world, "dim_stores", "store_name")["has_field_values"] == "list"
+    assert field(world, "dim_stores", "city")["has_field_values"] is None
+    assert field(world, "dim_dates", "date_day")["has_field_values"] is None
+
+
+@pytest.mark.parametrize("choice", ["search", "none"])
+def test_how_somebody_lets_readers_choose_is_kept_and_gets_no_list(world: World, choice: str) -> None:
+    store = field(world, "dim_stores", "store_name")
+    store["has_field_values"] = choice
+    more = replace(world.definition, values={**VALUES, "store": ["Store 1", "Store 2", "Store 3"]})
+    for force in (False, True):
+        assert world.steps(definition=more, force=force) == []
+        assert store["has_field_values"] == choice
+    assert world.metabase.writes() == []
+
+
+def test_values_that_metabase_refuses_end_no_sync_and_are_told_with_the_remedy(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def hide(recorded: Recorded) -> None:
+        if recorded.route == "/api/field/:id/values" and recorded.method == "POST":
+            store["has_field_values"] = None
+
+    store = field(world, "dim_stores", "store_name")
+    world.metabase.before = hide
+    more = replace(world.definition, values={**VALUES, "store": ["Store 3"], "channel": ["online"]})
+    assert world.steps(definition=more) == []
+    assert field(world, "dim_stores", "channel")["values"] == [["online"]]
+    assert "marts.dim_stores.store_name" in caplog.text
+    assert "Filtering on this field" in caplog.text
+
+
 def test_tables_and_columns_say_what_dbt_says_and_keys_are_known(world: World) -> None:
     described = {each.name: each for each in world.definition.tables}
     sales = table(world, "daily_sales")

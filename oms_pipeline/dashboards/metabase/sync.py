@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from oms_pipeline.dashboards.definition import Dashboard
-from oms_pipeline.dashboards.metabase import bodies, database, marks, seen
+from oms_pipeline.dashboards.metabase import bodies, database, fields, marks, seen
 from oms_pipeline.dashboards.metabase.client import Client, Patience, connected
 from oms_pipeline.dashboards.metabase.lease import lease
 from oms_pipeline.dashboards.metabase.marks import Mark, described, fingerprint
@@ -153,7 +153,7 @@ class _Sync:
         rest = self._steps(*(kind for kind in Kind if kind is not Kind.DATABASE))
         if before_each_change is not None:
             self._take(rest, before_each_change)
-            self._set_values(before_each_change)
+            fields.tell_values(self.client, self.ids, self.definition.values, before_each_change)
         return Outcome([*steps, *rest], self._links())
 
     def _steps(self, *kinds: Kind) -> list[Step]:
@@ -328,17 +328,17 @@ class _Sync:
         """Writes descriptions and what kinds of values columns hold; the table's own comes last, with the mark."""
         table = next(table for table in self.definition.tables if f"table/{table.name}" == each.key)
         raw = self.tables[table.name]
-        fields = []
+        shown = []
         for item in raw["fields"]:
-            column = table.columns.get(str(item["name"]).lower())
-            body = {} if column is None else _field_body(item, column, self.ids, fill_only)
+            name = str(item["name"]).lower()
+            body = fields.changes(item, f"{table.name}.{name}", table.columns.get(name), self.ids, fill_only)
             after = self.client.put(f"/api/field/{item['id']}", body) if body else item
             if after.get("visibility_type") != "sensitive":
-                fields.append({**item, **after})
+                shown.append({**item, **after})
         mark = Mark(each.key, int(raw["id"]), fingerprint(each.state))
         text = marks.read(raw.get("description"))[0] if fill_only else ""
         text = text or each.state["description"]
-        stored = mark.of_stored(seen.table({"description": text, "fields": fields}, table))
+        stored = mark.of_stored(seen.table({"description": text, "fields": shown}, table))
         self.client.put(f"/api/table/{raw['id']}", {"description": described(text, stored)})
 
     def _subscribe(self, each: Wanted) -> None:
@@ -362,21 +362,6 @@ class _Sync:
         text = described(marks.read(raw["description"])[0], mark)
         self.client.put(f"{path}/{found.id}", {"description": text})
 
-    def _set_values(self, before_each_change: Callable[[], None]) -> None:
-        """Tells Metabase the values of filters, so that it need not ask the warehouse."""
-        for name, values in self.definition.values.items():
-            number = self.ids.fields.get(FILTER_FIELDS[name])
-            if number is None:
-                continue
-            raw = self.client.get(f"/api/field/{number}/values")
-            known = [pair[0] for pair in raw.get("values") or []]
-            if known == sorted(values):
-                continue
-            before_each_change()
-            if raw.get("has_field_values", "list") != "list":
-                self.client.put(f"/api/field/{number}", {"has_field_values": "list"})
-            self.client.post(f"/api/field/{number}/values", {"values": [[value] for value in sorted(values)]})
-
     def _links(self) -> dict[str, str]:
         url = self.client.server.link
         return {
@@ -388,19 +373,3 @@ class _Sync:
 
 def _unmarked(raw: Mapping[str, Any]) -> bool:
     return marks.read(raw.get("description"))[1] is None
-
-
-def _field_body(raw: Mapping[str, Any], column: Any, ids: Ids, fill_only: bool) -> dict[str, Any]:
-    """What to change about a field; nothing that somebody has set while it is only to be filled in."""
-    if column.is_personal:
-        return {"visibility_type": "sensitive"} if raw.get("visibility_type") != "sensitive" else {}
-    body: dict[str, Any] = {}
-    has = raw.get("description") or ""
-    if has != column.description and not (fill_only and has):
-        body["description"] = column.description or None
-    target = ids.fields.get(column.refers_to) if column.refers_to else None
-    if column.semantic_type and not raw.get("semantic_type") and (column.semantic_type != "type/FK" or target):
-        body["semantic_type"] = column.semantic_type
-        if target:
-            body["fk_target_field_id"] = target
-    return body
