@@ -25,7 +25,15 @@ Catalog = Mapping[str, Mapping[str, str]]
 """`schema.table` → column → base type."""
 
 TEXT, NUMBER, FLAG, MAP, LIST = str, int, bool, dict, list
-_PARAMETER = {"id": TEXT, "type": TEXT, "name": TEXT, "slug": TEXT, "sectionId": TEXT, "default": object}
+_PARAMETER = {
+    "id": TEXT, "type": TEXT, "name": TEXT, "slug": TEXT, "sectionId": TEXT, "default": object,
+    "required": FLAG, "isMultiSelect": FLAG, "filteringParameters": LIST, "values_query_type": TEXT,
+    "values_source_type": TEXT, "values_source_config": MAP,
+}  # fmt: skip
+_TAG = {
+    "id": TEXT, "!name": TEXT, "!display-name": TEXT, "!type": TEXT, "!dimension": LIST, "!widget-type": TEXT,
+    "alias": TEXT, "default": object, "required": FLAG,
+}  # fmt: skip
 _DASHCARD = {
     "id": NUMBER, "card_id": NUMBER, "row": NUMBER, "col": NUMBER, "size_x": NUMBER, "size_y": NUMBER,
     "parameter_mappings": LIST, "visualization_settings": MAP, "series": LIST, "dashboard_tab_id": NUMBER,
@@ -279,7 +287,7 @@ class Metabase:
         if kind == "group" and any(group["name"].lower() == body["name"].lower() for group in self.all("group")):
             raise RefusalError(400, "A group with that name already exists.")
         self._check(kind, body)
-        stored = {"description": None, "archived": False, **body}
+        stored = {"description": None, "archived": False, **({"type": "question"} if kind == "card" else {}), **body}
         if kind == "collection":
             stored = {**stored, "location": self._location(stored.pop("parent_id", None))}
         return self._shown(kind, self._add(kind, stored)["id"])
@@ -298,7 +306,7 @@ class Metabase:
             # Metabase looks at the dashboard as it was, whatever the same request makes of it.
             if thing["archived"]:
                 raise RefusalError(404, "The object has been archived.")
-            self._replace_dashcards(number, body.pop("dashcards"))
+            self._replace_dashcards(number, body.pop("dashcards"), body.get("tabs") or [])
         thing |= {name: value for name, value in body.items() if value is not None or name == "description"}
 
     def _check(self, kind: str, body: Json) -> None:
@@ -317,6 +325,7 @@ class Metabase:
             if query["database"] not in self.things["database"]:
                 raise RefusalError(404, "Not found.")
             for name, tag in query["native"]["template-tags"].items():
+                _check_keys(tag, _TAG, "template-tags")
                 if tag["name"] != name or tag["dimension"][1] not in self.things["field"]:
                     raise RefusalError(400, {"errors": {"dataset_query": f"template tag {name}"}})
                 if f"{{{{{name}}}}}" not in query["native"]["query"]:
@@ -330,7 +339,12 @@ class Metabase:
             if not body["cards"] or not body["channels"]:
                 raise RefusalError(400, {"errors": {"cards": "value must be a non-empty list"}})
 
-    def _replace_dashcards(self, dashboard: int, dashcards: list[Json]) -> None:
+    def _replace_dashcards(self, dashboard: int, dashcards: list[Json], tabs: list[Json]) -> None:
+        kept_tabs = {None, *(tab["id"] for tab in tabs)}
+        for each in self.all("dashcard", dashboard_id=dashboard):
+            # With a tab goes what is on it.
+            if each.get("dashboard_tab_id") not in kept_tabs:
+                del self.things["dashcard"][each["id"]]
         mine = {each["id"] for each in self.all("dashcard", dashboard_id=dashboard)}
         if len({each["id"] for each in dashcards}) != len(dashcards):
             raise RefusalError(400, {"errors": {"dashcards": "value must be seq of maps in which ids are unique"}})

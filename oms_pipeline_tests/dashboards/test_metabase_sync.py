@@ -115,6 +115,27 @@ def table(world: World, name: str) -> Json:
     return world.metabase.one("table", name=name)
 
 
+def test_money_is_of_one_currency_whatever_a_reader_clears_and_on_a_card_by_itself(world: World) -> None:
+    (currency,) = [
+        each for each in world.metabase.one("dashboard", name="Sales")["parameters"] if each["id"] == "currency"
+    ]
+    assert (currency["required"], currency["default"], currency["isMultiSelect"]) == (True, ["USD"], False)
+    tags = mine(world, "card", "card/sales/net_sales")["dataset_query"]["native"]["template-tags"]
+    assert (tags["currency"]["required"], tags["currency"]["default"]) == (True, ["USD"])
+    assert not {"required", "default"} & set(tags["store"])
+
+
+def test_before_the_first_order_no_currency_is_required(fresh: World) -> None:
+    fresh.sync(definition=replace(fresh.definition, values={**VALUES, "currency": []}))
+    (currency,) = [
+        each for each in fresh.metabase.one("dashboard", name="Sales")["parameters"] if each["id"] == "currency"
+    ]
+    assert not {"required", "default", "isMultiSelect"} & set(currency)
+    assert fresh.steps() != []
+    tags = mine(fresh, "card", "card/sales/net_sales")["dataset_query"]["native"]["template-tags"]
+    assert tags["currency"]["default"] == ["USD"]
+
+
 def field(world: World, of_table: str, name: str) -> Json:
     return world.metabase.one("field", table_id=table(world, of_table)["id"], name=name)
 
@@ -377,6 +398,74 @@ def test_an_edit_by_hand_is_reported_kept_and_undone_only_by_force(
     assert str(step) == f"restore {kind} {edited['name']}: edited in Metabase ({part})"
     restored = world.metabase.one(kind, id=thing["id"])
     assert {name: restored[name] for name in edit} == {name: original[name] for name in edit}
+    assert world.steps() == []
+
+
+def of_dashcard(world: World) -> Json:
+    number = mine(world, "dashboard", "dashboard/sales")["id"]
+    return world.metabase.all("dashcard", dashboard_id=number)[0]
+
+
+def of_parameter(world: World) -> Json:
+    parameters = mine(world, "dashboard", "dashboard/sales")["parameters"]
+    store: Json = next(each for each in parameters if each["id"] == "store")
+    return store
+
+
+def of_tag(world: World) -> Json:
+    store: Json = mine(world, "card", "card/sales/net_sales")["dataset_query"]["native"]["template-tags"]["store"]
+    return store
+
+
+def of_mapping(world: World) -> Json:
+    mappings: list[Json] = of_dashcard(world)["parameter_mappings"]
+    return next(each for each in mappings if each["parameter_id"] == "store")
+
+
+INNER_EDITS: list[tuple[Callable[[World], Json], Json, str, str]] = [
+    (of_dashcard, {"visualization_settings": {"card.title": "What we took"}}, "dashboard/sales", "cards"),
+    (of_dashcard, {"series": [{"id": 1}]}, "dashboard/sales", "cards"),
+    (of_mapping, {"target": ["dimension", ["template-tag", "channel"]]}, "dashboard/sales", "cards"),
+    (of_parameter, {"required": True}, "dashboard/sales", "parameters"),
+    (of_parameter, {"isMultiSelect": False}, "dashboard/sales", "parameters"),
+    (of_parameter, {"filteringParameters": ["channel"]}, "dashboard/sales", "parameters"),
+    (of_parameter, {"values_source_type": "static-list"}, "dashboard/sales", "parameters"),
+    (of_tag, {"default": ["Store 1"]}, "card/sales/net_sales", "filters"),
+    (of_tag, {"required": True, "default": ["Store 1"]}, "card/sales/net_sales", "filters"),
+    (lambda world: mine(world, "card", "card/sales/net_sales"), {"type": "model"}, "card/sales/net_sales", "type"),
+]
+
+
+@pytest.mark.parametrize(
+    ("of", "edit", "key", "part"), INNER_EDITS, ids=[f"{part} {next(iter(edit))}" for _, edit, _, part in INNER_EDITS]
+)
+def test_an_edit_inside_an_object_is_reported_and_kept_through_a_new_definition_until_force(
+    world: World, of: Callable[[World], Json], edit: Json, key: str, part: str
+) -> None:
+    of(world).update(copy.deepcopy(edit))
+    assert [(step.action, step.key) for step in world.sync().steps] == [("leave", key)]
+    renamed = title_changed(title_changed(world.definition, "Net sales", "Sales, net"), "Sales", "What we sell")
+    (left,) = [step for step in world.sync(definition=renamed).steps if step.key == key]
+    assert (left.action, part in left.reason) == ("leave", True)
+    assert {name: of(world)[name] for name in edit} == edit
+    world.sync(definition=renamed, force=True)
+    assert {name: of(world).get(name) for name in edit} != edit
+    assert world.steps(definition=renamed) == []
+
+
+def test_tabs_that_somebody_made_are_kept_until_force_puts_every_card_on_one_page(world: World) -> None:
+    dashboard = mine(world, "dashboard", "dashboard/sales")
+    places = world.metabase.all("dashcard", dashboard_id=dashboard["id"])
+    dashboard["tabs"] = [{"id": 901, "name": "Today"}, {"id": 902, "name": "History"}]
+    for number, place in enumerate(places):
+        place["dashboard_tab_id"] = 901 + number % 2
+    assert world.steps() == ["leave dashboard Sales: edited in Metabase (cards, tabs); --force undoes that"]
+    left, *_ = world.steps(definition=title_changed(world.definition, "Sales", "What we sell"))
+    assert left.startswith("leave dashboard Sales: edited in Metabase (cards, name, tabs)")
+    assert len(dashboard["tabs"]) == 2
+    world.sync(force=True)
+    assert dashboard["tabs"] == []
+    assert len(world.metabase.all("dashcard", dashboard_id=dashboard["id"])) == len(places)
     assert world.steps() == []
 
 

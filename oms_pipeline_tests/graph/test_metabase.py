@@ -113,6 +113,8 @@ def pipeline(new_pipeline: Callable[..., Pipeline], new_database: Callable[[str]
 def rendered(card: Wanted, chosen: Json) -> str:
     """The SQL that Metabase makes of a card's: a field filter becomes a condition on its alias, an empty one nothing."""
     sql = card.state["sql"]
+    defaults = {name: tag["default"] for name, tag in card.state["filters"].items() if "default" in tag}
+    chosen = {**defaults, **chosen}
     for name, tag in card.state["filters"].items():
         condition = ""
         if name in chosen:
@@ -120,7 +122,7 @@ def rendered(card: Wanted, chosen: Json) -> str:
                 first, last = chosen[name]
                 condition = f"and {tag['alias']} BETWEEN date '{first}' AND date '{last}'"
             else:
-                values = ", ".join(f"'{value}'" for value in chosen[name])
+                values = ", ".join("'" + value.replace("'", "''") + "'" for value in chosen[name])
                 condition = f"and {tag['alias']} IN ({values})"
         sql, found = re.subn(rf"\[\[and \{{\{{{name}\}}\}}\]\]", condition, sql)
         assert found == 1
@@ -132,7 +134,8 @@ def cards_of(pipeline: Pipeline) -> dict[str, Wanted]:
     """Key → card, as it is sent to Metabase."""
     with pipeline.warehouse.reading(Purpose("test")) as query:
         made = definition(pipeline.settings, pipeline.project.manifest, query)
-    everything = wanted({"name": ""}, made.dashboards, [], (), {})
+    defaults = {name: values[0] for name, values in made.values.items() if values}
+    everything = wanted({"name": ""}, made.dashboards, [], (), defaults)
     return {each.key: each for each in everything if each.kind is Kind.CARD}
 
 
@@ -205,6 +208,16 @@ def test_a_card_says_on_postgresql_what_it_says_on_duckdb(pipeline: WithMetabase
     for chosen in CHOICES:
         sql = rendered(in_metabase, chosen)
         same(card, pipeline.published(sql), on_duckdb(pipeline, sql))
+
+
+def test_a_card_that_somebody_opens_by_itself_adds_no_two_currencies_up(pipeline: WithMetabase) -> None:
+    assert len(on_duckdb(pipeline, "select distinct currency from marts.daily_sales")) > 1
+    in_metabase = cards_of(pipeline)
+    for key, card in [param.values for param in CARDS]:
+        added = card.group_by[len(card.dimensions) :]
+        if added:
+            rows = pipeline.published(rendered(in_metabase[key], {}))
+            assert len({row[len(card.dimensions)] for row in rows}) <= 1, key
 
 
 def test_a_metabase_that_is_away_fails_its_asset_and_nothing_else(pipeline: WithMetabase) -> None:

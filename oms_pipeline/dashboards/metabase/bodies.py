@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from oms_pipeline.dashboards.metabase.seen import SUBSCRIPTION_SUFFIX, Ids
+from oms_pipeline.dashboards.metabase.seen import PARAMETER_CHOICES, SUBSCRIPTION_SUFFIX, TAG_CHOICES, Ids, chosen
 
 State = Mapping[str, Any]
 
@@ -30,6 +30,7 @@ def card(state: State, ids: Ids, description: str, key: str) -> dict[str, Any]:
             "dimension": ["field", ids.fields[each["field"]], None],
             "widget-type": each["widget"],
             "alias": each["alias"],
+            **chosen(each, TAG_CHOICES),
         }
         for name, each in state["filters"].items()
     }
@@ -94,6 +95,7 @@ def parameters(state: State) -> list[dict[str, Any]]:
             "type": each["type"],
             "sectionId": each["type"].partition("/")[0],
             **({} if each["default"] is None else {"default": each["default"]}),
+            **chosen(each, PARAMETER_CHOICES),
         }
         for each in state["parameters"]
     ]

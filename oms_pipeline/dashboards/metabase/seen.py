@@ -12,6 +12,18 @@ from oms_pipeline.dashboards.metabase.wanted import Kind, Table
 SUBSCRIPTION_SUFFIX = " · OMS Pipeline"
 """A subscription has no description to mark: its name, which is the mail's subject, ends like this."""
 
+# What people choose inside an object, and what it is until they do. Each is part of a state only where it is something
+# else: so a state stays what it was when one more of these is looked at.
+PARAMETER_CHOICES: Final[Mapping[str, Any]] = {
+    "required": False,
+    "isMultiSelect": True,
+    "filteringParameters": [],
+    "values_query_type": "list",
+    "values_source_type": None,
+    "values_source_config": {},
+}
+TAG_CHOICES: Final[Mapping[str, Any]] = {"required": False, "default": None}
+
 
 @dataclass
 class Ids:
@@ -101,6 +113,7 @@ def card(raw: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
                 "field": ids.field_of(_field_id(tag.get("dimension"))),
                 "widget": tag.get("widget-type"),
                 "alias": tag.get("alias"),
+                **chosen(tag, TAG_CHOICES),
             }
             for name, tag in tags.items()
         },
@@ -109,32 +122,31 @@ def card(raw: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
         "database": "ours" if raw.get("database_id") == ids.database else f"? {raw.get('database_id')}",
         "place": ids.key_of(Kind.COLLECTION, raw.get("collection_id")),
         "archived": bool(raw.get("archived")),
+        **chosen(raw, {"type": "question"}),
     }
 
 
 def dashboard(raw: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
     """A dashboard's state."""
-    places = [
-        {
-            "card": ids.key_of(Kind.CARD, dashcard.get("card_id")),
-            "row": dashcard["row"],
-            "col": dashcard["col"],
-            "size_x": dashcard["size_x"],
-            "size_y": dashcard["size_y"],
-            "filters": sorted(mapping["parameter_id"] for mapping in dashcard.get("parameter_mappings") or []),
-        }
-        for dashcard in raw.get("dashcards") or []
-    ]
+    places = [_place(dashcard, ids) for dashcard in raw.get("dashcards") or []]
+    tabs = [tab.get("name") for tab in raw.get("tabs") or []]
     return {
         "name": raw["name"],
         "description": _text(raw),
         "parameters": [
-            {"id": each["id"], "name": each.get("name"), "type": each["type"], "default": each.get("default")}
+            {
+                "id": each["id"],
+                "name": each.get("name"),
+                "type": each["type"],
+                "default": each.get("default"),
+                **chosen(each, PARAMETER_CHOICES),
+            }
             for each in raw.get("parameters") or []
         ],
         "cards": sorted(places, key=lambda place: (place["row"], place["col"])),
         "place": ids.key_of(Kind.COLLECTION, raw.get("collection_id")),
         "archived": bool(raw.get("archived")),
+        **chosen({"tabs": tabs}, {"tabs": []}),
     }
 
 
@@ -168,6 +180,31 @@ def table(raw: Mapping[str, Any], of: Table) -> dict[str, Any]:
         "columns": {name: each.get("description") or "" for name, each in fields.items() if name not in personal},
         "personal_data_shown": sorted(personal & set(fields)),
     }
+
+
+def chosen(raw: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of an object's `choices` that somebody has made: that are there, and not what they are by themselves."""
+    return {name: raw[name] for name, unchosen in choices.items() if raw.get(name) not in (None, unchosen)}
+
+
+def _place(raw: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
+    """Where a card is on its dashboard, and what is special about it there."""
+    series = [ids.key_of(Kind.CARD, each.get("id")) for each in raw.get("series") or []]
+    return {
+        "card": ids.key_of(Kind.CARD, raw.get("card_id")),
+        "row": raw["row"],
+        "col": raw["col"],
+        "size_x": raw["size_x"],
+        "size_y": raw["size_y"],
+        "filters": sorted(_mapped(mapping) for mapping in raw.get("parameter_mappings") or []),
+        **chosen({**raw, "series": series}, {"visualization_settings": {}, "series": [], "dashboard_tab_id": None}),
+    }
+
+
+def _mapped(mapping: Mapping[str, Any]) -> str:
+    """The filter's name, where it is mapped to the card's tag of that name; else what it is mapped to besides."""
+    name, target = str(mapping["parameter_id"]), mapping.get("target") or []
+    return name if list(target[:2]) == ["dimension", ["template-tag", name]] else f"{name} to {target}"
 
 
 def _text(raw: Mapping[str, Any]) -> str:

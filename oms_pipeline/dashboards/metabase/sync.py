@@ -252,6 +252,8 @@ class _Sync:
 
     def _learn_dashcards(self, raw: Mapping[str, Any]) -> None:
         dashboard = self.ids.key_of(Kind.DASHBOARD, int(raw["id"]))
+        # Metabase makes those anew that were on a tab which is gone.
+        self.ids.dashcards = {place: of for place, of in self.ids.dashcards.items() if place[0] != dashboard}
         for dashcard in raw.get("dashcards") or []:
             card = self.ids.key_of(Kind.CARD, dashcard.get("card_id"))
             self.ids.dashcards.setdefault((dashboard, card), int(dashcard["id"]))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from oms_pipeline.dashboards.definition import REPORT_DAYS, Card, Chart, Dashboard, Filter, Format
+from oms_pipeline.dashboards.definition import FILTERS, REPORT_DAYS, Card, Chart, Dashboard, Filter, Format
 
 COLLECTION: Final = "collection/main"
 CARDS: Final = "collection/cards"
@@ -165,7 +165,9 @@ def wanted(
         Wanted(Kind.COLLECTION, CARDS, _collection("Cards", "What the dashboards are made of.", COLLECTION)),
     ]
     for dashboard in dashboards:
-        objects += [Wanted(Kind.CARD, card_key(dashboard, card), _card(card, spelled)) for card in dashboard.cards]
+        objects += [
+            Wanted(Kind.CARD, card_key(dashboard, card), _card(card, defaults, spelled)) for card in dashboard.cards
+        ]
     objects += [
         Wanted(Kind.DASHBOARD, f"dashboard/{dashboard.name}", _dashboard(dashboard, defaults))
         for dashboard in dashboards
@@ -198,7 +200,7 @@ def _table(table: Table) -> dict[str, Any]:
     }
 
 
-def _card(card: Card, spelled: Callable[[str], str]) -> dict[str, Any]:
+def _card(card: Card, defaults: Mapping[str, str], spelled: Callable[[str], str]) -> dict[str, Any]:
     return {
         "name": card.title,
         "description": "\n\n".join([card.question, *(f"{m.label}: {m.description}" for m in card.measures)]),
@@ -209,6 +211,7 @@ def _card(card: Card, spelled: Callable[[str], str]) -> dict[str, Any]:
                 "field": FILTER_FIELDS[name],
                 "widget": _widget(name),
                 "alias": f"{card.dataset.name}.{column}",
+                **_one_value(FILTERS[name], defaults),
             }
             for name, column in card.dataset.filters.items()
             if column is not None
@@ -269,7 +272,7 @@ def _dashboard(dashboard: Dashboard, defaults: Mapping[str, str]) -> dict[str, A
     return {
         "name": dashboard.title,
         "description": dashboard.question,
-        "parameters": [_parameter(each, defaults.get(each.name)) for each in dashboard.filters],
+        "parameters": [_parameter(each, defaults) for each in dashboard.filters],
         "cards": [
             {
                 "card": card_key(dashboard, card),
@@ -286,11 +289,18 @@ def _dashboard(dashboard: Dashboard, defaults: Mapping[str, str]) -> dict[str, A
     }
 
 
-def _parameter(each: Filter, default: str | None) -> dict[str, Any]:
+def _parameter(each: Filter, defaults: Mapping[str, str]) -> dict[str, Any]:
     if each.is_period:
         return {"id": each.name, "name": each.label, "type": "date/all-options", "default": f"past{REPORT_DAYS}days"}
-    start = [default] if each.is_required and default is not None else None
-    return {"id": each.name, "name": each.label, "type": "string/=", "default": start}
+    one = _one_value(each, defaults)
+    only_one = {"isMultiSelect": False} if one else {}
+    return {"id": each.name, "name": each.label, "type": "string/=", "default": None, **one, **only_one}
+
+
+def _one_value(each: Filter, defaults: Mapping[str, str]) -> dict[str, Any]:
+    """What keeps a filter from being empty; nothing, if it may be, or while there is no value yet."""
+    default = defaults.get(each.name)
+    return {"required": True, "default": [default]} if each.is_required and default is not None else {}
 
 
 def _weekly(dashboard: Dashboard, mail_to: Sequence[str]) -> dict[str, Any]:
