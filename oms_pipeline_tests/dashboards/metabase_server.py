@@ -108,6 +108,7 @@ class Metabase:
         starting: How many more requests are told that it is starting.
         lose_answer: Told of each request; if true, what it asks is done, and the answer is lost.
         cut: Told of each request; if true, the connection is cut and nothing is done.
+        proxy: Told of each request; a status that a proxy in front of it answers with instead, or None.
         requests: All there were.
     """
 
@@ -121,6 +122,7 @@ class Metabase:
     starting: int = 0
     lose_answer: Callable[[Recorded], bool] = lambda _: False
     cut: Callable[[Recorded], bool] = lambda _: False
+    proxy: Callable[[Recorded], int | None] = lambda _: None
     before: Callable[[Recorded], None] = lambda _: None
     requests: list[Recorded] = field(default_factory=list)
     things: dict[str, dict[int, Json]] = field(default_factory=dict)
@@ -183,6 +185,8 @@ class Metabase:
 
     def answer(self, recorded: Recorded, query: Json, headers: Mapping[str, str]) -> tuple[int, Any]:
         """Status and body."""
+        if (status := self.proxy(recorded)) is not None:
+            return status, "bad gateway"
         try:
             self._check_started()
             if recorded.path not in WITHOUT_LOGIN:

@@ -656,6 +656,22 @@ def test_a_restart_in_the_middle_is_waited_for(fresh: World) -> None:
     assert fresh.steps() == []
 
 
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_proxy_that_loses_metabase_at_a_post_is_told_as_no_answer_and_is_not_asked_again(
+    fresh: World, status: int
+) -> None:
+    fresh.metabase.proxy = lambda recorded: status if (recorded.method, recorded.path) == at_card else None
+    at_card = ("POST", "/api/card")
+    with pytest.raises(
+        MetabaseError, match=rf"does not answer: POST /api/card: it answers {status}\. Check that it runs"
+    ):
+        fresh.sync()
+    assert len([each for each in fresh.metabase.requests if (each.method, each.path) == at_card]) == 1
+    fresh.metabase.proxy = lambda _: None
+    fresh.sync()
+    assert fresh.steps() == []
+
+
 def test_a_metabase_that_is_starting_is_waited_for(fresh: World) -> None:
     fresh.metabase.starting = 5
     assert fresh.sync().steps

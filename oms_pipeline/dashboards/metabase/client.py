@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 SITE_NAME: Final = "OMS Pipeline"
 _BUSY: Final = (429, 502, 503, 504)
 """Answers that say: not now. Metabase itself gives 503 until it has started."""
+_LOST: Final = (502, 504)
+"""Of these, a proxy's: Metabase may have got the request."""
 
 
 @dataclass(frozen=True)
@@ -185,9 +187,11 @@ class Client:
                     may_log_in = False
                     self._open_session()
                     continue
-                if response.status_code not in _BUSY or (method == "POST" and response.status_code in (502, 504)):
+                if response.status_code not in _BUSY:
                     return self._answer(method, path, response)
                 reason = f"it answers {response.status_code}"
+                if method == "POST" and response.status_code in _LOST:
+                    raise self._away(f"{method} {path}: {reason}")
             if not told:
                 log.info("Waiting for Metabase at %s: %s", self.server.url, reason)
                 told = True
