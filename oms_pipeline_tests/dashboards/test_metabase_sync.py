@@ -17,7 +17,7 @@ from oms_pipeline.dashboards.metabase import lease, marks
 from oms_pipeline.dashboards.metabase.client import Client, connected
 from oms_pipeline.dashboards.metabase.sync import Definition, check
 from oms_pipeline.errors import MetabaseError
-from oms_pipeline.settings import MetabaseServer
+from oms_pipeline.settings import MetabaseServer, PostgresLogin, SnowflakeLogin
 from oms_pipeline_tests.dashboards.conftest import ADMINISTRATOR, LOGIN, QUICK, SNOWFLAKE, VALUES, World, keeps
 from oms_pipeline_tests.dashboards.metabase_server import Catalog, Json, Metabase, Recorded, running
 
@@ -350,6 +350,42 @@ def test_another_password_reaches_metabase_with_the_next_sync(world: World) -> N
     world.metabase.one("database")["details"]["password"] = "old"  # noqa: S105
     assert world.steps() == []
     assert world.metabase.one("database")["details"]["password"] == LOGIN.password
+
+
+@pytest.mark.parametrize("reads", [LOGIN, SNOWFLAKE], ids=["password", "key"])
+def test_a_new_secret_reaches_metabase_while_the_old_one_still_works_and_no_description_has_it(
+    catalog: Callable[[Json], Catalog], few: Definition, reads: PostgresLogin | SnowflakeLogin
+) -> None:
+    with running(lambda _: catalog({"password": LOGIN.password})) as metabase:
+        world = World(metabase, replace(keeps(metabase), reads=reads), few)
+        world.sync()
+        assert world.steps() == []
+        rotated = replace(reads, **{"password" if reads is LOGIN else "private_key": "rotated"})
+        assert world.steps(server=world.login(reads=rotated)) == ["update database OMS marts: password or key"]
+        database = metabase.one("database")
+        kept = base64.b64encode(b"rotated").decode()
+        assert (
+            database["details"]
+            .get("password", database["details"].get("private-key-value", ""))
+            .endswith(("rotated", kept))
+        )
+        assert "rotated" not in database["description"]
+        assert world.steps(server=world.login(reads=rotated)) == []
+
+
+def test_what_somebody_wrote_of_the_database_stays_beside_the_mark(fresh: World, synced: Metabase) -> None:
+    fresh.metabase.add_user(*ADMINISTRATOR)
+    made = {name: value for name, value in synced.one("database").items() if name != "id"}
+    by_hand = fresh.metabase.add("database", **{**made, "description": "Ask Finance first."})
+    assert fresh.steps()[0] == "finish database OMS marts"
+    assert by_hand["description"].startswith("Ask Finance first.\n\nKept by OMS Pipeline (database/marts")
+    assert by_hand["description"].count("Kept by") == 1
+    by_hand["description"] = f"Mondays too. {by_hand['description']}"
+    assert fresh.steps() == []
+    by_hand["name"] = "Warehouse"
+    fresh.sync(force=True)
+    assert by_hand["description"].startswith("Mondays too. Ask Finance first.\n\nKept by")
+    assert fresh.steps() == []
 
 
 def test_the_same_connection_made_by_hand_is_used_and_not_doubled(fresh: World) -> None:

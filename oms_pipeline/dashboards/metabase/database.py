@@ -1,6 +1,8 @@
 """The database in Metabase: how it logs in to the marts, and which tables and fields it has found there."""
 
 import base64
+import hashlib
+import json
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -58,6 +60,15 @@ def secrets(login: SnowflakeLogin | PostgresLogin) -> dict[str, Any]:
         "private-key-options": "uploaded",
         "private-key-value": f"data:application/octet-stream;base64,{key}",
     }
+
+
+def secret_fingerprint(login: SnowflakeLogin | PostgresLogin) -> str:
+    """Differs when the password or the key does.
+
+    It becomes part of a mark that others can read, so it is slow to compute, and guessing passwords by it slower still.
+    """
+    secret, salt = (json.dumps(each, sort_keys=True).encode() for each in (secrets(login), state(login)))
+    return hashlib.scrypt(secret, salt=salt, n=2**14, r=8, p=1).hex()
 
 
 def seen(raw: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:

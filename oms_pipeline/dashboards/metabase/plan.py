@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from oms_pipeline.dashboards.metabase.marks import fingerprint
 from oms_pipeline.dashboards.metabase.seen import Found
 from oms_pipeline.dashboards.metabase.wanted import Kind, Wanted
 
@@ -78,7 +77,7 @@ def _step(wanted: Wanted, found: Found | None, force: bool) -> Step | None:
         return Step(Action.DESCRIBE, wanted.kind, wanted.key, wanted.name)
     if mark is None or mark.id is None:
         return Step(Action.FINISH, wanted.kind, wanted.key, wanted.name)
-    outdated = fingerprint(wanted.state) != mark.wanted
+    outdated = wanted.fingerprint != mark.wanted
     parts = differences(wanted, found)
     # Where nothing remembers what was last written, or somebody wrote something else, people are right.
     edited = not mark.describes(found.state)
@@ -87,7 +86,8 @@ def _step(wanted: Wanted, found: Found | None, force: bool) -> Step | None:
     if wanted.kind is Kind.TABLE and outdated:
         edited = False  # its columns may have changed, and with them what is there: dbt's new words win
     if not edited:
-        return Step(Action.UPDATE, wanted.kind, wanted.key, wanted.name, parts) if outdated else None
+        reason = parts or ("password or key" if wanted.secret else "")
+        return Step(Action.UPDATE, wanted.kind, wanted.key, wanted.name, reason) if outdated else None
     name = str(found.state.get("name") or wanted.name)
     reason = f"edited in Metabase ({parts or 'other than before'})"
     if force:

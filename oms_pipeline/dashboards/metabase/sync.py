@@ -125,6 +125,7 @@ class _Sync:
         self.ids = Ids()
         self.tables: dict[str, Mapping[str, Any]] = {}
         self.found: dict[str, Found] = {}
+        self.database_text = ""
         login = client.server.reads
         self.wanted = wanted(
             database.state(login),
@@ -133,6 +134,7 @@ class _Sync:
             definition.mail_to,
             {name: values[0] for name, values in definition.values.items() if values},
             database.spelling(login),
+            database.secret_fingerprint(login),
         )
         self._of = {each.key: each for each in self.wanted}
 
@@ -179,7 +181,7 @@ class _Sync:
             raw = next((item for item in every if database.seen(item, like) == like and _unmarked(item)), None)
         if raw is not None:
             self.ids.database = int(raw["id"])
-            _, mark = marks.read(raw.get("description"))
+            self.database_text, mark = marks.read(raw.get("description"))
             self.found[DATABASE] = Found(Kind.DATABASE, int(raw["id"]), mark, database.seen(raw, like))
 
     def _find_tables(self, wait: bool) -> None:
@@ -279,7 +281,7 @@ class _Sync:
         path, number = _PATHS[each.kind], self.ids.objects.get(each.key)
         if each.kind is Kind.DATABASE:
             number = self.ids.database
-        mark = Mark(each.key, number, fingerprint(each.state))
+        mark = Mark(each.key, number, each.fingerprint)
         if number is None:
             number = int(self.client.post(path, self._body(each, mark, new=True))["id"])
             self.ids.objects[each.key] = number
@@ -294,17 +296,16 @@ class _Sync:
             self._learn_dashcards(raw)
         stored = mark.of_stored(self._state(each, raw))
         if stored != mark:
-            text = str(each.state.get("description", ""))
-            self.client.put(f"{path}/{number}", {"description": described(text, stored)})
+            self.client.put(f"{path}/{number}", {"description": described(self._text(each), stored)})
 
     def _take_out_of_trash(self, each: Wanted, number: int) -> None:
         """By a request of its own: Metabase refuses the cards of a dashboard that was archived before the request."""
-        unfinished = described(str(each.state["description"]), Mark(each.key, None, fingerprint(each.state)))
+        unfinished = described(self._text(each), Mark(each.key, None, each.fingerprint))
         body = {"archived": False, "collection_id": self.ids.objects[each.state["place"]], "description": unfinished}
         self.client.put(f"{_PATHS[each.kind]}/{number}", body)
 
     def _body(self, each: Wanted, mark: Mark, new: bool) -> dict[str, Any]:
-        text = described(str(each.state.get("description", "")), mark)
+        text = described(self._text(each), mark)
         if each.kind is Kind.DATABASE:
             login = self.client.server.reads
             return database.new(each.state, login) if new else database.changed(each.state, login, text)
@@ -317,6 +318,10 @@ class _Sync:
         else:
             body = bodies.collection(each.state, self.ids, text)
         return body if new else {**body, "archived": False}
+
+    def _text(self, each: Wanted) -> str:
+        """What its description says before the mark: of the database, whatever somebody wrote."""
+        return self.database_text if each.kind is Kind.DATABASE else str(each.state["description"])
 
     def _state(self, each: Wanted, raw: Mapping[str, Any]) -> dict[str, Any]:
         if each.kind is Kind.DATABASE:
@@ -337,7 +342,7 @@ class _Sync:
             after = self.client.put(f"/api/field/{item['id']}", body) if body else item
             if after.get("visibility_type") != "sensitive":
                 shown.append({**item, **after})
-        mark = Mark(each.key, int(raw["id"]), fingerprint(each.state))
+        mark = Mark(each.key, int(raw["id"]), each.fingerprint)
         text = marks.read(raw.get("description"))[0] if fill_only else ""
         text = text or each.state["description"]
         stored = mark.of_stored(seen.table({"description": text, "fields": shown}, table))

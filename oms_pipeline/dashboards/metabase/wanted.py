@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from oms_pipeline.dashboards.definition import FILTERS, REPORT_DAYS, Card, Chart, Dashboard, Filter, Format
+from oms_pipeline.dashboards.metabase.marks import fingerprint
 
 COLLECTION: Final = "collection/main"
 CARDS: Final = "collection/cards"
@@ -77,16 +78,23 @@ class Wanted:
         kind: What it is.
         key: Its name for good: kind, then names of the definition.
         state: What it is to be like, by names only.
+        secret: Fingerprint of what Metabase does not tell again; "" where there is no such thing.
     """
 
     kind: Kind
     key: str
     state: Mapping[str, Any]
+    secret: str = ""
 
     @property
     def name(self) -> str:
         """As people know it."""
         return str(self.state.get("name") or self.key.partition("/")[2])
+
+    @property
+    def fingerprint(self) -> str:
+        """Differs when anything that is wanted does."""
+        return fingerprint({**self.state, "secret": self.secret} if self.secret else self.state)
 
 
 @dataclass(frozen=True)
@@ -147,6 +155,7 @@ def wanted(
     mail_to: Sequence[str],
     defaults: Mapping[str, str],
     spelled: Callable[[str], str] = str,
+    secret: str = "",
 ) -> list[Wanted]:
     """Everything Metabase is to have, in the order in which it is made.
 
@@ -157,9 +166,10 @@ def wanted(
         mail_to: Who gets the first dashboard by mail every week; nobody means no subscription.
         defaults: Filter name → value it starts with.
         spelled: How the database spells the names of a result's columns.
+        secret: Fingerprint of the database's password or key.
     """
     objects = [
-        Wanted(Kind.DATABASE, DATABASE, database),
+        Wanted(Kind.DATABASE, DATABASE, database, secret),
         *(Wanted(Kind.TABLE, f"table/{table.name}", _table(table)) for table in described),
         Wanted(Kind.COLLECTION, COLLECTION, _collection("OMS Pipeline", "Dashboards over the marts.", "top")),
         Wanted(Kind.COLLECTION, CARDS, _collection("Cards", "What the dashboards are made of.", COLLECTION)),
