@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -17,6 +18,7 @@ from oms_pipeline.dashboards import Card, load_dashboards
 from oms_pipeline.dashboards.metabase import definition
 from oms_pipeline.dashboards.metabase.wanted import Kind, Wanted, wanted
 from oms_pipeline.definitions import build_definitions
+from oms_pipeline.errors import DashboardError
 from oms_pipeline.settings import Settings
 from oms_pipeline.warehouse import Purpose
 from oms_pipeline_tests.dashboards.conftest import ADMINISTRATOR, a_role
@@ -233,6 +235,20 @@ def test_a_metabase_that_is_away_fails_its_asset_and_nothing_else(pipeline: With
     next_day = pipeline.simulate()
     assert pipeline.run(pipeline.window(next_day)).error is None
     assert pipeline.metadata("dashboards", "metabase")["changed"] == 0
+
+
+def test_a_data_set_with_a_column_that_no_mart_has_is_told_before_metabase_or_the_warehouse_is_asked(
+    pipeline: WithMetabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(sql: str) -> pa.Table:
+        raise AssertionError(sql)
+
+    first, *_ = load_dashboards()
+    wrong = replace(first.datasets[0], sql="select net_slaes from marts.daily_sales as sales")
+    broken = replace(first, datasets=(wrong,))
+    monkeypatch.setattr("oms_pipeline.dashboards.metabase.assets.load_dashboards", lambda: (broken,))
+    with pytest.raises(DashboardError, match=r"sales\.yml: datasets sales: .*net_slaes"):
+        definition(pipeline.settings, pipeline.project.manifest, never)
 
 
 # The command and the graph

@@ -7,6 +7,7 @@ import dagster as dg
 import pyarrow as pa
 
 from oms_pipeline.calendar import partitions_def, window_of_keys
+from oms_pipeline.dashboards.columns import check_columns
 from oms_pipeline.dashboards.definition import REPORT_DAYS, load_dashboards
 from oms_pipeline.dashboards.metabase.sync import Definition, Outcome, sync
 from oms_pipeline.dashboards.metabase.wanted import SCHEMAS, tables
@@ -62,12 +63,17 @@ def definition(settings: Settings, manifest: Mapping[str, Any], query: Callable[
         settings: For who gets the weekly mail.
         manifest: dbt's manifest.
         query: Runs one SELECT on the warehouse.
+
+    Raises:
+        DashboardError: A dashboard is wrong, or names a column that its marts do not have.
     """
+    dashboards = load_dashboards()
+    check_columns(dashboards)
     values: dict[str, list[str]] = {}
     rows = [row for row in query(VALUES).to_pylist() if row["choice"] is not None]
     for row in sorted(rows, key=lambda row: (-row["weight"], row["choice"])):
         values.setdefault(row["filter"], []).append(row["choice"])
-    return Definition(load_dashboards(), tables(manifest), settings.mail_to, values)
+    return Definition(dashboards, tables(manifest), settings.mail_to, values)
 
 
 def newest_days(manifest: Mapping[str, Any]) -> dict[str, Newest]:
