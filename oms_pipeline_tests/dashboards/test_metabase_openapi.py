@@ -65,6 +65,7 @@ def test_every_request_has_the_form_that_metabase_publishes(fresh: World, docume
     fresh.sync()
     card = fresh.metabase.all("card")[0]
     card["display"] = "table"
+    fresh.metabase.all("dashboard")[0]["archived"] = True
     fresh.metabase.all("dashboard")[-1]["name"] = "Edited"
     fresh.sync(force=True)
     sent = [each for each in fresh.metabase.requests if each.method != "GET"]
