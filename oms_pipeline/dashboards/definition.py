@@ -122,10 +122,11 @@ class Measure:
 
     @property
     def sql(self) -> str:
-        """The aggregate; a ratio is null where its denominator is."""
+        """The aggregate; a ratio is null unless its denominator is above 0, as in the marts (dbt's macro `ratio`)."""
         if self.denominator is None:
             return f"sum({self.numerator})"
-        return f"1.0 * sum({self.numerator}) / nullif(sum({self.denominator}), 0)"
+        denominator = f"sum({self.denominator})"
+        return f"1.0 * sum({self.numerator}) / case when {denominator} > 0 then {denominator} end"
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ class Card:
         chart: How it is drawn.
         place: Where it is.
         limit: How many groups to show at most; None for all.
-            target: A line to draw at this value; None for none.
+        target: A line to draw at this value; None for none.
         newest_first: Whether a table starts with the last value of its first dimension, not with the largest number.
         in_digest: Whether the daily mail shows it.
     """

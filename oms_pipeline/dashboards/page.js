@@ -79,7 +79,7 @@
     if (top.count === 0) return null;
     const over = measure.denominator === null ? null : sums[measure.denominator];
     if (over === null) return top.sum / 10 ** top.scale;
-    return over.sum === 0 ? null : top.sum / 10 ** top.scale / (over.sum / 10 ** over.scale);
+    return over.sum > 0 ? top.sum / 10 ** top.scale / (over.sum / 10 ** over.scale) : null;
   };
   // Groups in the order of their dimensions: [{keys: [value per dimension], values: [number or null per measure]}].
   const grouped = (dataset, dimensions, measures, range) => {

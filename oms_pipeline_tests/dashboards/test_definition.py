@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import duckdb
 import pytest
 from sqlfluff.core import FluffConfig, Linter
 
@@ -137,9 +138,19 @@ def test_a_card_becomes_one_select_with_the_filters_in_the_readers_syntax(tmp_pa
     assert by_day.sql().endswith("where true\ngroup by business_day\norder by business_day")
 
 
-def test_a_ratio_is_a_ratio_of_sums(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("orders", "value"), [((1, 3), 5.0), ((1, -1), None), ((1, -2), None), ((None, None), None)])
+def test_a_ratio_is_a_ratio_of_sums_and_nothing_unless_there_is_something_to_divide_by(
+    tmp_path: Path, orders: tuple[int | None, ...], value: float | None
+) -> None:
     total, _ = load(tmp_path, "measures: [net_sales]", "measures: [value]")
-    assert "1.0 * sum(net_sales) / nullif(sum(orders), 0) as value" in total.sql()
+    with duckdb.connect() as connection:
+        connection.execute("create schema marts")
+        connection.execute(
+            "create table marts.daily_sales (business_day date, currency varchar, orders integer, net_sales decimal(18, 2))"
+        )
+        for number in orders:
+            connection.execute("insert into marts.daily_sales values (date '2026-03-01', 'EUR', ?, 10)", [number])
+        assert connection.sql(total.sql()).fetchall() == [("EUR", value)]
 
 
 def test_a_ranking_starts_with_the_largest_whoever_runs_it(tmp_path: Path) -> None:

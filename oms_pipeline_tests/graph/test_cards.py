@@ -6,6 +6,7 @@ OMS tables alone, and where there is one, by another way to the same number. Pyt
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final
 
@@ -194,7 +195,7 @@ def added_up(card: Card, rows: list[dict[str, Any]], chosen: Mapping[str, Any]) 
         if denominator is None or top is None:
             return top
         over = total(group, denominator)
-        return top / over if over else None
+        return top / over if over is not None and over > 0 else None
 
     return {key: [figure(group, m.numerator, m.denominator) for m in card.measures] for key, group in figures.items()}
 
@@ -259,6 +260,23 @@ def test_the_largest_come_first(query: Any, rows: dict[str, list[dict[str, Any]]
     assert figures[: len(known)] == known
     everything = [values[0] for values in added_up(card, rows[dataset], {}).values() if values[0] is not None]
     assert known[:1] == [pytest.approx(max(everything), rel=1e-12)]
+
+
+def test_the_cover_of_a_product_in_a_store_is_the_marts(query: Any, last_day: dt.date) -> None:
+    (card,) = [param.values[1] for param in CARDS if param.id == "inventory-reorder"]
+    at = [measure.name for measure in card.measures].index("cover")
+    found = {key: figures[at] for key, figures in answered(replace(card, limit=None), query, {})}
+    rows = query(
+        "select product_name, sku, store_name, inventory_cover_days from marts.fct_inventory_daily"
+        " join marts.dim_stores using (store_id) join marts.dim_products using (product_id)"
+        f" where is_below_reorder_point and is_active and business_day = date '{last_day}'"
+    ).to_pylist()
+    wanted = {(row["product_name"], row["sku"], row["store_name"]): row["inventory_cover_days"] for row in rows}
+    assert found.keys() == wanted.keys()
+    for key, days in wanted.items():
+        one = found[key]
+        assert (one is None) == (days is None), key
+        assert one is None or abs(one - Fraction(days)) <= Fraction("0.005"), key
 
 
 def test_what_the_page_carries_adds_up_to_every_cards_figures(query: Any, last_day: dt.date) -> None:
