@@ -298,6 +298,7 @@ def known_relations() -> frozenset[str]:
 
 
 def _dashboard(entry: Entry, known: frozenset[str]) -> Dashboard:
+    _check_name(entry, entry.path.stem)
     filters = tuple(FILTERS[entry.one_of(name, FILTERS, "filter")] for name in entry.texts("filters"))
     datasets = {name: _dataset(child, name, filters, known) for name, child in entry.children("datasets").items()}
     cards: list[Card] = []

@@ -153,6 +153,13 @@ def test_a_ratio_is_a_ratio_of_sums_and_nothing_unless_there_is_something_to_div
         assert connection.sql(total.sql()).fetchall() == [("EUR", value)]
 
 
+@pytest.mark.parametrize("name", ["our-sales", "our sales", "Sales"])
+def test_a_file_whose_name_could_not_be_told_again_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.yml").write_text(SALES, encoding="utf-8")
+    with pytest.raises(DashboardError, match=f"{name}.yml: '{name}' is no name. Use lower case, digits and _"):
+        load_dashboards(tmp_path)
+
+
 def test_a_ranking_starts_with_the_largest_whoever_runs_it(tmp_path: Path) -> None:
     _, by_day = load(tmp_path, "chart: bar", "chart: ranking\n    limit: 3")
     assert by_day.sql().endswith("order by orders desc nulls last, business_day\nlimit 3")
