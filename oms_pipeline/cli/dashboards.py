@@ -17,14 +17,11 @@ def report(opens: bool) -> None:
     settings = get_settings()
 
     from oms_pipeline.dashboards import load_dashboards, write_report
-    from oms_pipeline.dashboards.columns import check_columns
     from oms_pipeline.definitions import make_warehouse
     from oms_pipeline.warehouse import Purpose
 
-    dashboards = load_dashboards()
-    check_columns(dashboards)
     with make_warehouse(settings).reading(Purpose("report")) as query:
-        written = write_report(dashboards, query, settings.report_file)
+        written = write_report(load_dashboards(), query, settings.report_file)
     console.print(str(written.path), highlight=False, soft_wrap=True)
     if opens:
         webbrowser.open(written.path.resolve().as_uri())

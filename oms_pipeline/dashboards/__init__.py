@@ -10,10 +10,10 @@ from oms_pipeline.dashboards.definition import (
     Filter,
     Format,
     Measure,
-    Place,
     load_dashboards,
 )
 from oms_pipeline.dashboards.digest import Headline, Picture, headlines, pictures
+from oms_pipeline.dashboards.grid import Place
 from oms_pipeline.dashboards.report import Report, write_report
 
 __all__ = [

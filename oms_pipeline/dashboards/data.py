@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from oms_pipeline.dashboards.definition import Dashboard, Dataset
+from oms_pipeline.dashboards.definition import REPORT_DAYS, Dashboard, Dataset
 from oms_pipeline.errors import DashboardError
 
 Query = Callable[[str], pa.Table]
@@ -92,14 +92,14 @@ def columns_of(dashboard: Dashboard, dataset: Dataset) -> tuple[tuple[str, ...],
 
 
 def rows_sql(dashboard: Dashboard, dataset: Dataset, through: dt.date) -> str:
-    """One SELECT: the rows of a data set of the last `dataset.days` days, the newest first."""
+    """One SELECT: the rows of a data set of the last `REPORT_DAYS` days, the newest first."""
     kept, added = columns_of(dashboard, dataset)
     period = dataset.filters.get("period")
     rows = "\n".join(f"    {line}".rstrip() for line in dataset.sql.splitlines())
     sums = [f"sum({column}) as {column}" for column in added]
     sql = f"select {', '.join([*kept, *sums])}\nfrom (\n{rows}\n) as {dataset.name}"
     if period is not None:
-        first = through - dt.timedelta(days=dataset.days - 1)
+        first = through - dt.timedelta(days=REPORT_DAYS - 1)
         sql += f"\nwhere {period} >= date '{first}' and {period} <= date '{through}'"
     if kept:
         order = [f"{period} desc", *(column for column in kept if column != period)] if period else kept
@@ -131,7 +131,7 @@ def _bounded(dashboard: Dashboard, dataset: Dataset, query: Query, through: dt.d
     period = dataset.filters.get("period")
     if period is None:
         return Rows(dataset, table.slice(0, MAX_ROWS), None, is_cut=table.num_rows > MAX_ROWS)
-    first = through - dt.timedelta(days=dataset.days - 1)
+    first = through - dt.timedelta(days=REPORT_DAYS - 1)
     if table.num_rows <= MAX_ROWS:
         return Rows(dataset, table, first, is_cut=False)
     # The oldest day that was reached may not be whole.

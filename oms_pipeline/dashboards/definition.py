@@ -11,21 +11,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from oms_pipeline.dashboards.entry import Entry
+from oms_pipeline.dashboards.grid import Place
+from oms_pipeline.dashboards.sources import known_relations, relations_of
 from oms_pipeline.errors import DashboardError
-from oms_pipeline.settings import PROJECT_DIR
 
 DASHBOARDS_DIR: Final = Path(__file__).parent
-MARTS_DIR: Final = PROJECT_DIR / "oms_dbt" / "models" / "marts"
-OPS_TABLES: Final = ("ops.pipeline_runs",)
-GRID_COLUMNS: Final = 24
 REPORT_DAYS: Final = 91
 """Thirteen weeks: what the local report holds of a data set with days."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
-_RELATION: Final = re.compile(r"\b(?:from|join)\s+([a-z_]+\.[a-z0-9_]+)", re.IGNORECASE)
 
 
 class Format(StrEnum):
@@ -137,39 +134,18 @@ class Dataset:
         name: Unique in its dashboard.
         sql: One SELECT over marts, without filters.
         filters: Filter name → column; None where the filter says nothing about these rows.
-        days: How many of the newest days the local report holds, if a filter is by day.
         measures: By name.
     """
 
     name: str
     sql: str
     filters: Mapping[str, str | None]
-    days: int
     measures: Mapping[str, Measure]
 
     @cached_property
     def relations(self) -> tuple[str, ...]:
-        """What it reads, as `schema.table`, in order."""
-        return tuple(dict.fromkeys(relation.lower() for relation in _RELATION.findall(self.sql)))
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a card is on the grid of 24 columns; rows and columns count from 0."""
-
-    row: int
-    column: int
-    width: int
-    height: int
-
-    def overlaps(self, other: "Place") -> bool:
-        """Whether the two share a cell."""
-        return (
-            self.row < other.row + other.height
-            and other.row < self.row + self.height
-            and self.column < other.column + other.width
-            and other.column < self.column + self.width
-        )
+        """What it reads, as `schema.table`, sorted."""
+        return relations_of(self.sql)
 
 
 Clause = Callable[[Filter, str], str]
@@ -292,11 +268,6 @@ def load_dashboards(folder: Path = DASHBOARDS_DIR) -> tuple[Dashboard, ...]:
     return tuple(dashboard for _, dashboard in ordered)
 
 
-def known_relations() -> frozenset[str]:
-    """What a data set may read: the marts, and what the pipeline writes about itself."""
-    return frozenset({f"marts.{path.stem}" for path in MARTS_DIR.glob("*.sql")} | set(OPS_TABLES))
-
-
 def _dashboard(entry: Entry, known: frozenset[str]) -> Dashboard:
     _check_name(entry, entry.path.stem)
     filters = tuple(FILTERS[entry.one_of(name, FILTERS, "filter")] for name in entry.texts("filters"))
@@ -341,12 +312,15 @@ def _dataset(entry: Entry, name: str, filters: tuple[Filter, ...], known: frozen
         name=name,
         sql=entry.text("sql"),
         filters={each.name: mapped[each.name] for each in filters},
-        days=entry.number("days", REPORT_DAYS),
         measures={name: _measure(child, name) for name, child in entry.children("measures").items()},
     )
-    if not dataset.relations:
+    try:
+        relations = dataset.relations
+    except DashboardError as error:
+        raise entry.error(str(error)) from None
+    if not relations:
         raise entry.error("its sql reads no mart. Write: from marts.<mart>")
-    for relation in dataset.relations:
+    for relation in relations:
         if relation not in known:
             raise entry.error(f"there is no {relation}. Known are: {', '.join(sorted(known))}")
     entry.finish()
@@ -381,6 +355,8 @@ def _card(entry: Entry, datasets: Mapping[str, Dataset]) -> Card:
     measures = tuple(
         dataset.measures[entry.one_of(measure, dataset.measures, "measure")] for measure in entry.texts("measures")
     )
+    if not measures:
+        raise entry.error("it has no measure. Name one of the data set's")
     if len({measure.format for measure in measures}) > 1 and chart not in (Chart.TABLE, Chart.NUMBER):
         raise entry.error(f"a {chart} has one axis: its measures are all of one format")
     many = chart is Chart.TABLE or (len(dimensions) < 2 and chart in (Chart.NUMBER, Chart.LINE, Chart.AREA))
@@ -394,8 +370,8 @@ def _card(entry: Entry, datasets: Mapping[str, Dataset]) -> Card:
         dimensions=dimensions,
         measures=measures,
         chart=chart,
-        place=_place(entry),
-        limit=entry.number("limit", None),
+        place=Place.read(entry),
+        limit=entry.whole("limit", None),
         target=entry.number("target", None),
         newest_first=entry.flag("newest_first"),
         in_digest=entry.flag("digest"),
@@ -408,20 +384,6 @@ def _card(entry: Entry, datasets: Mapping[str, Dataset]) -> Card:
         raise entry.error(f"newest_first is for tables, not for a {chart}")
     entry.finish()
     return card
-
-
-def _place(entry: Entry) -> Place:
-    numbers: dict[str, Any] = entry.mapping("place")
-    if sorted(numbers) != ["column", "height", "row", "width"] or not all(type(n) is int for n in numbers.values()):
-        raise entry.error("place takes whole numbers: {row, column, width, height}")
-    place = Place(**numbers)
-    if min(place.row, place.column) < 0 or min(place.width, place.height) < 1:
-        raise entry.error("place has a row or column below 0, or a width or height below 1. Correct it")
-    if place.column + place.width > GRID_COLUMNS:
-        raise entry.error(
-            f"it ends at column {place.column + place.width}, the grid at {GRID_COLUMNS}. Make it narrower"
-        )
-    return place
 
 
 def _check_name(entry: Entry, name: str) -> None:

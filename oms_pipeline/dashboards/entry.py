@@ -71,6 +71,13 @@ class Entry:
             raise self.error(f"{key} is to be a number")
         return value
 
+    def whole(self, key: str, default: Any = _REQUIRED) -> Any:
+        """A whole number from 1."""
+        value = self.number(key, default)
+        if value is not default and (not isinstance(value, int) or value < 1):
+            raise self.error(f"{key} is to be a whole number from 1")
+        return value
+
     def flag(self, key: str) -> bool:
         """True or false; false where the key is missing."""
         value = self._get(key, False)
@@ -79,10 +86,13 @@ class Entry:
         return value
 
     def texts(self, key: str, default: Any = _REQUIRED) -> Sequence[str]:
-        """A list of texts."""
+        """A list of texts, each once."""
         value = self._get(key, default)
         if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
             raise self.error(f"{key} is to be a list of names")
+        twice = [item for number, item in enumerate(value) if item in value[:number]]
+        if twice:
+            raise self.error(f"{key} names {twice[0]} twice. Once is enough")
         return value
 
     def mapping(self, key: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from oms_pipeline.dashboards.charts import VEGA_LITE, Axis, axis_of, chart_spec
+from oms_pipeline.dashboards.columns import check_columns
 from oms_pipeline.dashboards.data import Query, Rows, Scope, columns_of, encoded, read_rows, read_scope
 from oms_pipeline.dashboards.definition import REPORT_DAYS, Card, Chart, Dashboard
 
@@ -48,9 +49,10 @@ def write_report(dashboards: Sequence[Dashboard], query: Query, path: Path) -> R
         path: The file to write.
 
     Raises:
-        DashboardError: Nothing has been loaded yet.
+        DashboardError: A data set lacks a column, or nothing has been loaded yet.
         WarehouseError: A data set cannot be read.
     """
+    check_columns(dashboards)
     scope = read_scope(query)
     rows = {dashboard.name: read_rows(dashboard, query, scope.through) for dashboard in dashboards}
     html = page(dashboards, rows, scope, dt.datetime.now(dt.UTC), chart_library(path.parent))

@@ -7,7 +7,8 @@ import pytest
 from sqlfluff.core import FluffConfig, Linter
 
 from oms_pipeline.dashboards import FILTERS, Card, Chart, load_dashboards
-from oms_pipeline.dashboards.columns import check_columns, known_columns
+from oms_pipeline.dashboards.columns import check_columns
+from oms_pipeline.dashboards.sources import known_columns
 from oms_pipeline.errors import DashboardError
 
 SALES = """
@@ -79,7 +80,7 @@ def load(folder: Path, old: str = "", new: str = "") -> tuple[Card, ...]:
         ("measures: [orders]", "measures: [order]", "card by_day: there is no measure order. Known are: net_sales,"),
         (
             "measures: [orders]",
-            "measures: [orders, orders]",
+            "measures: [net_sales, value]",
             "card by_day: a bar with these dimensions takes one measure",
         ),
         ("dataset: sales", "dataset: sale", "card total: there is no data set sale"),
@@ -94,6 +95,47 @@ def load(folder: Path, old: str = "", new: str = "") -> tuple[Card, ...]:
         ("position: 1", "position: first", "sales.yml: position is to be a number"),
         ("title: Sales", "title: Sales\ntitle: Sold", "'title' is there twice"),
         ("title: Sales", "title: [", "sales.yml cannot be read"),
+        (
+            "from marts.daily_sales",
+            "from marts.daily_sales, marts.nope",
+            "datasets sales: there is no marts.nope. Known",
+        ),
+        ("marts.daily_sales", 'marts.daily_sales cross join "raw".orders', "there is no raw.orders. Known are:"),
+        ("marts.daily_sales", "daily_sales", "datasets sales: there is no daily_sales. Known are:"),
+        ("marts.daily_sales", "read_csv('/etc/passwd')", "datasets sales: there is no READ_CSV('/etc/passwd'). Known"),
+        ("marts.daily_sales", "marts.daily_sales;", "datasets sales: its sql is to be one SELECT without a semicolon."),
+        (
+            "marts.daily_sales",
+            "marts.daily_sales; select 1",
+            "its sql is to be one SELECT without a semicolon. Take out",
+        ),
+        ("select business_day, currency, orders, net_sales\n     ", "delete", "its sql is to be one SELECT"),
+        ("marts.daily_sales", "marts.daily_sales where (true", "its sql cannot be read: Expecting )"),
+        (
+            "select business_day",
+            "select 'today' as business_day",
+            "business_day is text, and the filter period compares",
+        ),
+        (
+            "currency, orders",
+            "currency, currency as orders",
+            "orders is text, and a measure adds it up. Make it a number.",
+        ),
+        (
+            "currency, orders",
+            "currency, orders > 1 as orders",
+            "orders is boolean, and a measure adds it up. Make it a",
+        ),
+        ("chart: bar", "chart: bar\n    limit: -1", "card by_day: limit is to be a whole number from 1."),
+        ("chart: bar", "chart: bar\n    limit: 1.5", "card by_day: limit is to be a whole number from 1."),
+        ("measures: [orders]", "measures: []", "card by_day: it has no measure. Name one of the data set's."),
+        (
+            "measures: [orders]",
+            "measures: [orders, orders]",
+            "card by_day: measures names orders twice. Once is enough.",
+        ),
+        ("[period, currency]", "[period, period]", "sales.yml: filters names period twice. Once is enough."),
+        ("    measures:\n", "    days: 0\n    measures:\n", "datasets sales: days is not known here. Take it out"),
     ],
 )
 def test_a_mistake_is_told_in_one_line_with_its_place(tmp_path: Path, old: str, new: str, told: str) -> None:
@@ -108,6 +150,19 @@ def test_a_data_set_that_no_card_uses_is_told_of(tmp_path: Path) -> None:
     unused = "  other:\n    sql: select 1 as one from marts.dim_dates\n    filters: {period: null, currency: null}\n    measures: {}\ncards:"
     with pytest.raises(DashboardError, match="no card uses data set other"):
         load(tmp_path, "cards:", unused)
+
+
+def test_everything_that_a_select_reads_is_told_however_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "sales.yml").write_text(
+        SALES.replace(
+            "select business_day, currency, orders, net_sales\n      from marts.daily_sales",
+            "with days as (select date_day from marts.dim_dates where extract(year from date_day) > 2000)\n"
+            "      select business_day, currency, orders, net_sales from Marts.Daily_Sales as s, days\n"
+            "      where store_id in (select store_id from marts.dim_stores) -- from marts.dim_products",
+        ),
+        encoding="utf-8",
+    )
+    assert load_dashboards(tmp_path)[0].relations == ("marts.daily_sales", "marts.dim_dates", "marts.dim_stores")
 
 
 def test_personal_columns_are_not_there_to_be_shown(tmp_path: Path) -> None:

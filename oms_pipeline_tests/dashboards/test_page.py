@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import re
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ import pytest
 
 from oms_pipeline.dashboards import Dashboard, Format, Headline, load_dashboards
 from oms_pipeline.dashboards.charts import PAGE_COLOURS, Axis, axis_of, light_colours
-from oms_pipeline.dashboards.columns import known_columns
 from oms_pipeline.dashboards.data import MAX_ROWS, Rows, Scope, encoded, read_rows, read_scope, rows_sql
-from oms_pipeline.dashboards.report import page
+from oms_pipeline.dashboards.report import page, write_report
+from oms_pipeline.dashboards.sources import known_columns
 from oms_pipeline.errors import DashboardError
 
 DAY = dt.date(2026, 3, 31)
@@ -97,6 +98,18 @@ def test_the_page_has_its_data_in_one_piece_and_lets_no_other_script_run() -> No
     assert "unsafe-eval" not in policy[1]
     assert policy[1].count("'sha256-") == 2
     assert not re.search(r'(?:src|href)="', html)
+
+
+def test_a_column_that_is_not_there_is_told_before_the_warehouse_is_asked(tmp_path: Path) -> None:
+    sales = dashboard("sales")
+    first = replace(sales.datasets[0], sql="select nope from marts.daily_sales")
+
+    def query(sql: str) -> pa.Table:
+        raise AssertionError(sql)
+
+    with pytest.raises(DashboardError, match=r"sales.yml: datasets sales: Column 'nope' could not be resolved"):
+        write_report([replace(sales, datasets=(first,))], query, tmp_path / "report.html")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_before_the_first_run_it_says_what_to_do() -> None:
