@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import adbc_driver_manager
 from adbc_driver_postgresql import dbapi
 
+from oms_pipeline.dashboards.handmade import MARK, keep_rights, refuse_handmade, rows_of, run_statement
 from oms_pipeline.errors import PublicationError, RowCountError, server_sentence
 from oms_pipeline.settings import describe_dsn, postgres_uri, unreadable_dsn
 from oms_pipeline.warehouse import DuckDBSnapshot, DuckDBWarehouse
@@ -45,54 +46,10 @@ _POSTGRES_TYPES: Final = {
     "TIMESTAMP WITH TIME ZONE": "timestamptz",
 }
 
-# Relations elsewhere that are made of published tables: they would go on reading the old ones.
-_DEPENDENTS: Final = """
-select distinct
-    view_schema.nspname || '.' || view.relname as view,
-    of_schema.nspname || '.' || relation.relname as reads
-from pg_depend
-inner join pg_rewrite on pg_rewrite.oid = pg_depend.objid
-inner join pg_class as view on view.oid = pg_rewrite.ev_class
-inner join pg_namespace as view_schema on view_schema.oid = view.relnamespace
-inner join pg_class as relation on relation.oid = pg_depend.refobjid
-inner join pg_namespace as of_schema on of_schema.oid = relation.relnamespace
-where pg_depend.classid = 'pg_rewrite'::regclass
-    and pg_depend.refclassid = 'pg_class'::regclass
-    and (of_schema.nspname = '{schema}' or starts_with(of_schema.nspname, '{schema}__before_'))
-    and view_schema.oid != of_schema.oid
-order by 1, 2
-"""
-
-# What an earlier publication has left, and what else is in its schema.
 _FOUND: Final = """
-select coalesce(obj_description(pg_namespace.oid, 'pg_namespace'), '') as mark, pg_class.relname as relation
+select coalesce(obj_description(oid, 'pg_namespace'), '') as mark
 from pg_namespace
-left join pg_class on pg_class.relnamespace = pg_namespace.oid and pg_class.relkind in ('r', 'v', 'm', 'f', 'p', 'S')
-where pg_namespace.nspname = '{schema}'
-order by 2
-"""
-_MARK: Final = "Published by OMS Pipeline, replaced by each run: "
-
-# Who else may do what with the old schema and its tables, as statements to say it again of the new ones.
-_GRANTS: Final = """
-with held as (
-    select null as table_name, (aclexplode(nspacl)).*
-    from pg_namespace
-    where nspname = '{schema}'
-    union all
-    select pg_class.relname, (aclexplode(pg_class.relacl)).*
-    from pg_class
-    inner join pg_namespace on pg_namespace.oid = pg_class.relnamespace
-    where pg_namespace.nspname = '{schema}' and pg_class.relkind = 'r'
-)
-
-select
-    held.table_name,
-    held.privilege_type,
-    case when held.grantee = 0 then 'public' else quote_ident(pg_roles.rolname) end as grantee
-from held
-left join pg_roles on pg_roles.oid = held.grantee
-where held.grantee = 0 or pg_roles.rolname != current_user
+where nspname = '{schema}'
 """
 
 
@@ -169,8 +126,8 @@ class Publication:
             published = []
             for schema in present:
                 tables = [table for of_schema, table in columns if of_schema == schema]
-                _run(connection, f"create schema {_next(schema)}")
-                _run(connection, f"comment on schema {_next(schema)} is '{_MARK}{', '.join(tables)}'")
+                run_statement(connection, f"create schema {_next(schema)}")
+                run_statement(connection, f"comment on schema {_next(schema)} is '{MARK}{', '.join(tables)}'")
                 published += [
                     _copy(
                         connection,
@@ -182,11 +139,12 @@ class Publication:
                     )
                     for table in tables
                 ]
-                self._grant(connection, schema, tables)
+                names = {table: [name for name, _ in columns[schema, table]] for table in tables}
+                keep_rights(connection, schema, _next(schema), names, self.reader)
             for schema in present:
                 if schema in replaced:
-                    _run(connection, f"alter schema {schema} rename to {_before(schema)}")
-                _run(connection, f"alter schema {_next(schema)} rename to {schema}")
+                    run_statement(connection, f"alter schema {schema} rename to {_before(schema)}")
+                run_statement(connection, f"alter schema {_next(schema)} rename to {schema}")
             connection.commit()
             self._drop_leftovers(connection, present)
         return published
@@ -198,7 +156,7 @@ class Publication:
             PublicationError: Nobody answers, or the role may not create schemas.
         """
         with self._connect() as connection:
-            (row,) = _rows(
+            (row,) = rows_of(
                 connection, "select has_database_privilege(current_database(), 'create') as may_create, current_user"
             )
             if not row["may_create"]:
@@ -232,7 +190,7 @@ class Publication:
     def _wait_for_others(self, connection: dbapi.Connection) -> None:
         """One publication at a time. The lock ends with the connection, whatever becomes of this process."""
         started = time.monotonic()
-        while not _rows(connection, f"select pg_try_advisory_lock({_LOCK}) as held")[0]["held"]:
+        while not rows_of(connection, f"select pg_try_advisory_lock({_LOCK}) as held")[0]["held"]:
             if time.monotonic() - started >= self.lock_timeout.total_seconds():
                 raise PublicationError(
                     f"Another publication to {describe_dsn(self.dsn)} is under way; waited {self.lock_timeout}. "
@@ -243,59 +201,35 @@ class Publication:
     def _drop_leftovers(self, connection: dbapi.Connection, schemas: Sequence[str]) -> None:
         """Drops what was published before, once nobody reads it any more; else the next publication will."""
         for schema in schemas:
-            old = _rows(
+            old = rows_of(
                 connection,
                 f"select nspname as name from pg_namespace where starts_with(nspname, '{schema}__before_') order by 1",
             )
             for name in [row["name"] for row in old]:
                 try:
-                    _run(connection, f"set local lock_timeout = '{DROP_TIMEOUT}'")
-                    for row in _rows(connection, f"select tablename from pg_tables where schemaname = '{name}'"):
-                        _run(connection, f'drop table {name}."{row["tablename"]}"')
-                    _run(connection, f"drop schema {name}")
+                    run_statement(connection, f"set local lock_timeout = '{DROP_TIMEOUT}'")
+                    for row in rows_of(connection, f"select tablename from pg_tables where schemaname = '{name}'"):
+                        run_statement(connection, f'drop table {name}."{row["tablename"]}"')
+                    run_statement(connection, f"drop schema {name}")
                 except adbc_driver_manager.Error as error:
                     connection.rollback()
-                    log.info("%s is left until the next run: %s", name, server_sentence(str(error)))
+                    log.info("%s is not dropped yet, each run tries again: %s", name, server_sentence(str(error)))
                 else:
                     connection.commit()
 
     def _is_ours(self, connection: dbapi.Connection, schema: str) -> bool:
         """Whether there is a publication to replace, and nothing in it or made of it that somebody made by hand."""
-        found = _rows(connection, _FOUND.format(schema=schema))
+        found = rows_of(connection, _FOUND.format(schema=schema))
         if not found:
             return False
         where = describe_dsn(self.dsn)
-        if not found[0]["mark"].startswith(_MARK):
+        if not found[0]["mark"].startswith(MARK):
             raise PublicationError(
                 f"{where} has a schema {schema} that is not a publication, and would be replaced. "
                 "Set OMS_PUBLISH_URL to another database, or rename that schema."
             )
-        published = found[0]["mark"].removeprefix(_MARK).split(", ")
-        by_hand = [row["relation"] for row in found if row["relation"] not in [None, *published]]
-        if by_hand:
-            raise PublicationError(
-                f"{schema}.{by_hand[0]} in {where} was made by hand, in a schema that every run replaces. Move it: "
-                f"alter table {schema}.{by_hand[0]} set schema public"
-            )
-        dependents = _rows(connection, _DEPENDENTS.format(schema=schema))
-        if dependents:
-            raise PublicationError(
-                f"{dependents[0]['view']} is made of {dependents[0]['reads']}, which every run replaces: it would go "
-                "on reading the old table. Make it a dbt model or a Metabase question, and drop it."
-            )
+        refuse_handmade(connection, schema, where, found[0]["mark"])
         return True
-
-    def _grant(self, connection: dbapi.Connection, schema: str, tables: Sequence[str]) -> None:
-        new = _next(schema)
-        for row in _rows(connection, _GRANTS.format(schema=schema)):
-            if row["table_name"] is None:
-                _run(connection, f"grant {row['privilege_type']} on schema {new} to {row['grantee']}")
-            elif row["table_name"] in tables:
-                _run(connection, f'grant {row["privilege_type"]} on {new}."{row["table_name"]}" to {row["grantee"]}')
-        if self.reader is not None:
-            reader = '"' + self.reader.replace('"', '""') + '"'
-            _run(connection, f"grant usage on schema {new} to {reader}")
-            _run(connection, f"grant select on all tables in schema {new} to {reader}")
 
 
 def create_table(relation: str, columns: Sequence[tuple[str, str]]) -> str:
@@ -352,13 +286,13 @@ def _copy(
         # As a literal, so that a view computes no other day.
         last = snapshot.value(newest.last)
         relation += f" where {newest.column} > date '{last}' - {newest.days}" if last is not None else ""
-    _run(connection, create_table(f'{_next(schema)}."{table}"', columns))
+    run_statement(connection, create_table(f'{_next(schema)}."{table}"', columns))
     expected = snapshot.value(f"select count(*) from {relation}")
     with connection.cursor() as cursor:
         rows = snapshot.stream(f"select * from {relation}", BATCH_ROWS)
         cursor.adbc_ingest(table, rows, mode="append", db_schema_name=_next(schema))
-    _run(connection, f'analyze {_next(schema)}."{table}"')
-    found = int(_rows(connection, f'select count(*) as n from {_next(schema)}."{table}"')[0]["n"])
+    run_statement(connection, f'analyze {_next(schema)}."{table}"')
+    found = int(rows_of(connection, f'select count(*) as n from {_next(schema)}."{table}"')[0]["n"])
     if found != expected:
         raise RowCountError(
             f"{schema}.{table} has {expected} rows in the warehouse and {found} in PostgreSQL. "
@@ -376,16 +310,3 @@ def _next(schema: str) -> str:
 
 def _before(schema: str) -> str:
     return f"{schema}__before_{dt.datetime.now(dt.UTC):%Y%m%dt%H%M%S%f}"
-
-
-def _run(connection: dbapi.Connection, statement: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.adbc_statement.set_sql_query(statement)
-        cursor.adbc_statement.execute_update()
-
-
-def _rows(connection: dbapi.Connection, query: str) -> list[Mapping[str, Any]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        rows: list[Mapping[str, Any]] = cursor.fetch_arrow_table().to_pylist()
-        return rows

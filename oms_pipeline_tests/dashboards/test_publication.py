@@ -272,7 +272,7 @@ def test_a_table_that_lost_rows_on_the_way_is_not_published(
 ) -> None:
     to.publish(warehouse, SCHEMAS)
     second_run(warehouse)
-    real = publication._run
+    real = publication.run_statement
 
     def lose_a_row(connection: dbapi.Connection, statement: str) -> None:
         real(connection, statement)
@@ -280,7 +280,7 @@ def test_a_table_that_lost_rows_on_the_way_is_not_published(
             relation = statement.partition(" ")[2]
             real(connection, f"delete from {relation} where ctid = (select max(ctid) from {relation})")
 
-    monkeypatch.setattr(publication, "_run", lose_a_row)
+    monkeypatch.setattr(publication, "run_statement", lose_a_row)
     with pytest.raises(
         RowCountError, match=r"marts.sales has 1000 rows in the warehouse and 999 in PostgreSQL"
     ) as error:
@@ -305,6 +305,90 @@ def test_grants_are_kept_and_the_reader_may_read_tables_that_are_new(
             Oms(analyst).value("select count(*) from marts.stores")
         with pytest.raises(adbc_driver_manager.Error, match="permission denied"):
             Oms(reader).execute("delete from marts.sales")
+
+
+def test_rights_of_every_kind_are_kept_and_no_other_is_given(
+    warehouse: DuckDBWarehouse, to: Publication, postgres: Oms
+) -> None:
+    with a_role(postgres, "intern") as intern, a_role(postgres, "analyst") as analyst, a_role(postgres, "lead") as lead:
+        to.publish(warehouse, SCHEMAS)
+        postgres.execute(
+            "grant usage on schema marts to analyst, intern, lead;"
+            "grant select (net_sales) on marts.sales to intern;"
+            "grant select on marts.sales to analyst with grant option;"
+            "alter default privileges in schema marts grant select on tables to lead with grant option"
+        )
+        # Rights that were there before the default are its own: the default is for tables to come.
+        for number in (1, 2):
+            change(warehouse, f"create table marts.new_{number} as select {number} as n")
+            to.publish(warehouse, SCHEMAS)
+
+        assert Oms(intern).value("select sum(net_sales)::text from marts.sales") == "499500.00"
+        with pytest.raises(adbc_driver_manager.Error, match="permission denied"):
+            Oms(intern).value("select run from marts.sales")
+        Oms(analyst).execute("grant select on marts.sales to intern")
+        assert Oms(intern).value("select max(run) from marts.sales") == 1
+        for number in (1, 2):
+            assert Oms(lead).value(f"select n from marts.new_{number}") == number
+        Oms(lead).execute("grant select on marts.new_2 to intern")
+        with pytest.raises(adbc_driver_manager.Error, match="permission denied"):
+            Oms(lead).value("select run from marts.sales")
+
+
+@pytest.mark.parametrize(
+    ("made", "told", "undone"),
+    [
+        (
+            "alter table marts.sales enable row level security; create policy few on marts.sales using (run = 9)",
+            r"has a policy few on table marts.sales, which every run replaces.*Drop it\. To show somebody some rows or",
+            "drop policy few on marts.sales; alter table marts.sales disable row level security",
+        ),
+        (
+            "alter table marts.sales enable row level security",
+            r"has a row level security of table marts.sales, which every run replaces",
+            "alter table marts.sales disable row level security",
+        ),
+        (
+            "create function marts.doubled(n bigint) returns bigint language sql as 'select 2 * n'",
+            r"Move it: alter function marts.doubled\(bigint\) set schema public",
+            "alter function marts.doubled(bigint) set schema public",
+        ),
+        (
+            "create type marts.size as enum ('s', 'm')",
+            r"Move it: alter type marts.size set schema public",
+            "alter type marts.size set schema public",
+        ),
+        (
+            "create view marts.mine as select * from marts.sales",
+            r"Move it: alter view marts.mine set schema public",
+            "drop view marts.mine",
+        ),
+        (
+            "create rule mine as on delete to marts.sales do instead nothing",
+            r"has a rule mine on table marts.sales, which every run replaces",
+            "drop rule mine on marts.sales",
+        ),
+        (
+            "alter table marts.stores add primary key (store_id);"
+            "create table public.visits (store_id bigint references marts.stores)",
+            r"has a constraint visits_store_id_fkey on table (public\.)?visits, which every run replaces",
+            "drop table public.visits",
+        ),
+    ],
+)
+def test_what_people_made_on_published_tables_stops_the_run_before_it_is_lost(
+    warehouse: DuckDBWarehouse, to: Publication, postgres: Oms, made: str, told: str, undone: str
+) -> None:
+    to.publish(warehouse, SCHEMAS)
+    postgres.execute(made)
+    second_run(warehouse)
+    with pytest.raises(PublicationError, match=told):
+        to.publish(warehouse, SCHEMAS)
+    assert postgres.value("select max(run) from marts.stores") == 1
+    postgres.execute(undone)
+    to.publish(warehouse, SCHEMAS)
+    assert postgres.value("select max(run) from marts.stores") == 2
+    assert schemas(postgres) == ["marts"]
 
 
 def test_a_schema_that_is_no_publication_is_never_replaced(
