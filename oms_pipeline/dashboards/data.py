@@ -8,14 +8,15 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from oms_pipeline.dashboards.definition import REPORT_DAYS, Dashboard, Dataset
+from oms_pipeline.dashboards.definition import REPORT_DAYS, Chart, Dashboard, Dataset
 from oms_pipeline.errors import DashboardError
 
 Query = Callable[[str], pa.Table]
 """Runs one SELECT; names in lower case."""
 
 MAX_ROWS: Final = 20_000
-"""Rows of one data set at most: a megabyte. Of more, whole days are left out, the oldest first."""
+"""Rows of one data set at most: a megabyte. Of more, whole days are left out, the oldest first; where there are no
+days, the last rows in the order of a card that lists them."""
 
 _FLOAT_SCALE: Final = 3
 
@@ -92,7 +93,7 @@ def columns_of(dashboard: Dashboard, dataset: Dataset) -> tuple[tuple[str, ...],
 
 
 def rows_sql(dashboard: Dashboard, dataset: Dataset, through: dt.date) -> str:
-    """One SELECT: the rows of a data set of the last `REPORT_DAYS` days, the newest first."""
+    """One SELECT: the rows of a data set of the last `REPORT_DAYS` days, first those to keep where there are many."""
     kept, added = columns_of(dashboard, dataset)
     period = dataset.filters.get("period")
     rows = "\n".join(f"    {line}".rstrip() for line in dataset.sql.splitlines())
@@ -102,7 +103,8 @@ def rows_sql(dashboard: Dashboard, dataset: Dataset, through: dt.date) -> str:
         first = through - dt.timedelta(days=REPORT_DAYS - 1)
         sql += f"\nwhere {period} >= date '{first}' and {period} <= date '{through}'"
     if kept:
-        order = [f"{period} desc", *(column for column in kept if column != period)] if period else kept
+        first_ones = [f"{period} desc"] if period else _as_listed(dashboard, dataset)
+        order = [*first_ones, *(column for column in kept if column != period)]
         sql += f"\ngroup by {', '.join(kept)}\norder by {', '.join(order)}\nlimit {MAX_ROWS + 1}"
     return sql
 
@@ -138,6 +140,15 @@ def _bounded(dashboard: Dashboard, dataset: Dataset, query: Query, through: dt.d
     days: list[dt.date] = table[period].to_pylist()  # type: ignore[assignment]
     oldest = days[MAX_ROWS]
     return Rows(dataset, table.slice(0, days.index(oldest)), oldest + dt.timedelta(days=1), is_cut=True)
+
+
+def _as_listed(dashboard: Dashboard, dataset: Dataset) -> list[str]:
+    """The order of the first card that lists the data set by the size of a sum; of none if there is none."""
+    for card in dashboard.cards:
+        is_list = card.chart in (Chart.RANKING, Chart.TABLE) and not card.newest_first
+        if card.dataset is dataset and is_list and card.measures[0].denominator is None:
+            return [f"{card.measures[0].numerator} desc nulls last"]
+    return []
 
 
 def _scale(kind: pa.DataType) -> int:

@@ -8,10 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
-from oms_pipeline.dashboards import Dashboard, Format, Headline, load_dashboards
+from oms_pipeline.dashboards import Dashboard, Format, Headline, data, load_dashboards
 from oms_pipeline.dashboards.charts import PAGE_COLOURS, Axis, axis_of, light_colours
 from oms_pipeline.dashboards.data import MAX_ROWS, Rows, Scope, encoded, read_rows, read_scope, rows_sql
 from oms_pipeline.dashboards.report import page, write_report
@@ -19,6 +20,22 @@ from oms_pipeline.dashboards.sources import known_columns
 from oms_pipeline.errors import DashboardError
 
 DAY = dt.date(2026, 3, 31)
+# Fifty products, the more urgent the later in the alphabet.
+STOCK = """
+create schema marts; create schema ops;
+create table ops.pipeline_runs as select date '2026-03-31' as last_day;
+create table marts.dim_stores as select 1 as store_id, 'Store 1' as store_name, 'online' as channel;
+create table marts.dim_products as
+select
+    n as product_id, 'Product ' || n as product_name, printf('SKU-%02d', n) as sku, 'Shoes' as category,
+    'EUR' as currency, 1.5 as unit_cost, true as is_active
+from range(1, 51) as t(n);
+create table marts.fct_inventory_daily as
+select
+    date '2026-03-31' as business_day, 1 as store_id, n as product_id, 100 - n as on_hand, 0 as reserved,
+    100 - n as available, 100 as reorder_point, true as is_below_reorder_point, 28 as net_units_28d
+from range(1, 51) as t(n)
+"""
 
 
 def dashboard(name: str) -> Dashboard:
@@ -45,6 +62,15 @@ def test_of_too_many_rows_the_oldest_days_are_left_out_whole() -> None:
     assert read.first == DAY - dt.timedelta(days=2)
     assert set(read.table["business_day"].to_pylist()) == {DAY - dt.timedelta(days=number) for number in range(3)}
     assert read.table.num_rows == 3 * per_day
+
+
+def test_of_too_many_products_to_order_the_most_urgent_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "MAX_ROWS", 3)
+    with duckdb.connect() as connection:
+        connection.execute(STOCK)
+        read = read_rows(dashboard("inventory"), lambda sql: connection.sql(sql).to_arrow_table(), DAY)["reorder"]
+    assert read.is_cut
+    assert read.table["short"].to_pylist() == [50, 49, 48]
 
 
 def test_amounts_travel_as_integers_and_texts_once() -> None:
