@@ -27,3 +27,10 @@ create table if not exists {{ database }}.ops.pipeline_runs (
     started_at timestamp_ntz not null,
     finished_at timestamp_ntz not null
 );
+
+-- What was billed, one row per UTC day and what it was for; each run adds the days whose credits are known by then.
+create table if not exists {{ database }}.ops.warehouse_cost (
+    spent_on date not null,
+    spent_for varchar not null,
+    credits decimal(18, 6) not null
+);

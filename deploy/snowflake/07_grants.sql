@@ -21,11 +21,13 @@ grant usage, create table, create view on schema {{ database }}.marts to role {{
 
 grant usage on schema {{ database }}.ops to role {{ transformer }};
 grant select, insert on table {{ database }}.ops.pipeline_runs to role {{ transformer }};
+grant select, insert, delete on table {{ database }}.ops.warehouse_cost to role {{ transformer }};
 
 grant usage on database {{ database }} to role oms_reporter;
 grant usage on schema {{ database }}.marts to role oms_reporter;
 grant usage on schema {{ database }}.ops to role oms_reporter;
 grant select on table {{ database }}.ops.pipeline_runs to role oms_reporter;
+grant select on table {{ database }}.ops.warehouse_cost to role oms_reporter;
 
 -- Future grants may be given by whoever may manage grants, which the owner of a database may not.
 use role {{ admin_role }};

@@ -36,6 +36,8 @@ class Format(StrEnum):
     """A share from 0 to 1."""
     DAYS = "days"
     SECONDS = "seconds"
+    CREDITS = "credits"
+    """What Snowflake bills."""
 
 
 class Chart(StrEnum):

@@ -226,6 +226,8 @@ def shown(value: Decimal | None, form: Format, currency: str | None = None) -> s
         return f"{value:,.1f} days"
     if form is Format.SECONDS:
         return f"{value:,.1f} s"
+    if form is Format.CREDITS:
+        return f"{value:,.3f}"
     return f"{value:,.0f}"
 
 

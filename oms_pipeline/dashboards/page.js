@@ -35,6 +35,7 @@
     count: (value) => plain(0).format(value),
     percent: (value) => `${plain(1).format(value * 100)} %`,
     days: (value) => `${plain(1).format(value)} days`,
+    credits: (value) => plain(3).format(value),
     seconds: (value) => `${plain(1).format(value)} s`,
   };
   const shown = (value, measure, currency, short = false) => {

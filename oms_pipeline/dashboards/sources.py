@@ -10,13 +10,16 @@ import yaml
 from oms_pipeline.dashboards.entry import LOADER
 from oms_pipeline.errors import DashboardError
 from oms_pipeline.settings import PROJECT_DIR
-from oms_pipeline.warehouse import PIPELINE_RUNS, PIPELINE_RUNS_COLUMNS
+from oms_pipeline.warehouse import PIPELINE_RUNS, PIPELINE_RUNS_COLUMNS, WAREHOUSE_COST, WAREHOUSE_COST_COLUMNS
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
 MARTS_DIR: Final = PROJECT_DIR / "oms_dbt" / "models" / "marts"
-OPS_TABLES: Final[Mapping[str, Mapping[str, str]]] = {PIPELINE_RUNS: PIPELINE_RUNS_COLUMNS}
+OPS_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
+    PIPELINE_RUNS: PIPELINE_RUNS_COLUMNS,
+    WAREHOUSE_COST: WAREHOUSE_COST_COLUMNS,
+}
 """What the pipeline writes about itself."""
 
 _UNDERLINING: Final = re.compile(r"\x1b\[\d*m")

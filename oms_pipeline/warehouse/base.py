@@ -27,6 +27,10 @@ PIPELINE_RUNS_COLUMNS = {
     "finished_at": "timestamp",
 }
 """Its columns and types, none of them null; instants in UTC."""
+WAREHOUSE_COST = "ops.warehouse_cost"
+"""What Snowflake has billed: one row per UTC day and what it was for. Stays empty where nobody sends a bill."""
+WAREHOUSE_COST_COLUMNS = {"spent_on": "date", "spent_for": "varchar", "credits": "decimal(18, 6)"}
+"""Its columns and types, none of them null."""
 
 LOAD_A_DAY = (
     "Load a day: oms run --day D. "

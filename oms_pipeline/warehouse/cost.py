@@ -1,4 +1,4 @@
-"""What the pipeline costs in Snowflake: credits per asset and day. Reads the two views of `ops`; computes nothing else.
+"""What the pipeline costs in Snowflake: credits per asset and day. Reads the two views of `ops`, and nothing else.
 
 Every statement carries a tag that names its asset; the views (deploy/snowflake) hold credits by tag, and by warehouse.
 What a warehouse was billed beyond its statements is idle time: it runs on for a minute after the last of them.
@@ -14,9 +14,13 @@ from typing import Any, Final
 
 from oms_pipeline.errors import CalendarError
 from oms_pipeline.settings import SnowflakeLogin
+from oms_pipeline.warehouse.base import LAYERS, WAREHOUSE_COST, WAREHOUSE_COST_COLUMNS
 from oms_pipeline.warehouse.snowflake_login import connect
 
 LATENCY: Final = "Snowflake tells credits up to eight hours late, so that the newest figures may still grow."
+LATE: Final = dt.timedelta(days=1)
+"""How much later than a day its credits are all told."""
+_DASHBOARDS: Final = ("dashboards", "metabase", "report", "(untagged on oms_dashboards)")
 _CHART_WIDTH: Final = 720
 _LABEL_WIDTH: Final = 260
 _BAR_HEIGHT: Final = 22
@@ -84,6 +88,20 @@ class CostReport:
         for cost in self.assets:
             credits[cost.asset] = credits.get(cost.asset, 0.0) + cost.credits
         return sorted(credits.items(), key=lambda item: (-item[1], item[0]))
+
+    def since(self, first: dt.date) -> "CostReport":
+        """The same of `first` and later days."""
+        return CostReport(
+            [cost for cost in self.assets if cost.day >= first], [cost for cost in self.days if cost.day >= first]
+        )
+
+    def by_purpose(self) -> dict[tuple[dt.date, str], float]:
+        """(Day, what for) → credits: a layer, `dashboards`, `other`, or `idle`; only where there are some."""
+        spent: dict[tuple[dt.date, str], float] = {}
+        idle = [(day.day, "idle", day.idle) for day in self.days]
+        for day, purpose, credits in [*((a.day, _purpose(a.asset), a.credits) for a in self.assets), *idle]:
+            spent[day, purpose] = spent.get((day, purpose), 0.0) + credits
+        return {key: credits for key, credits in sorted(spent.items()) if credits > 0}
 
     def markdown(self) -> str:
         """The same as Markdown tables."""
@@ -174,6 +192,23 @@ def read_cost(login: SnowflakeLogin, first: dt.date, last: dt.date, run_id: str 
     return cost_report(*tables)
 
 
+def record_cost_sql(report: CostReport) -> list[str]:
+    """Statements that put a report's days into `WAREHOUSE_COST`, in place of what was told of them before.
+
+    Args:
+        report: What was spent; a day of which nothing is told stays as it is.
+    """
+    spent = report.by_purpose()
+    if not spent:
+        return []
+    days = ", ".join(f"date '{day}'" for day in sorted({day for day, _ in spent}))
+    rows = ", ".join(f"(date '{day}', '{purpose}', {credits:.6f})" for (day, purpose), credits in spent.items())
+    return [
+        f"delete from {WAREHOUSE_COST} where spent_on in ({days})",
+        f"insert into {WAREHOUSE_COST} ({', '.join(WAREHOUSE_COST_COLUMNS)}) values {rows}",
+    ]
+
+
 def chart(report: CostReport) -> str:
     """Bars of credits per asset, as a Markdown image with the picture in it; empty where nothing was spent."""
     bars = report.by_asset()
@@ -198,6 +233,13 @@ def chart(report: CostReport) -> str:
         f'viewBox="0 0 {_CHART_WIDTH} {height}">{"".join(rows)}</svg>'
     )
     return f"![credits per asset](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+
+
+def _purpose(asset: str) -> str:
+    layer = asset.partition("/")[0]
+    if layer in _DASHBOARDS:
+        return "dashboards"
+    return layer if layer in LAYERS else "other"
 
 
 def _spent_between(first: dt.date, last: dt.date) -> str:

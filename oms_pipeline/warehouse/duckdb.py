@@ -25,6 +25,8 @@ from oms_pipeline.warehouse.base import (
     LOAD_A_DAY,
     PIPELINE_RUNS,
     PIPELINE_RUNS_COLUMNS,
+    WAREHOUSE_COST,
+    WAREHOUSE_COST_COLUMNS,
     Purpose,
     RegisteredDay,
     RelationFacts,
@@ -48,10 +50,10 @@ create table if not exists external.registered_files (
     registered_at timestamptz not null
 )
 """
-_MAKE_PIPELINE_RUNS: Final = (
-    f"create table if not exists {PIPELINE_RUNS} ("
-    f"{', '.join(f'{name} {kind} not null' for name, kind in PIPELINE_RUNS_COLUMNS.items())})"
-)
+_MAKE_OPS_TABLES: Final = [
+    f"create table if not exists {table} ({', '.join(f'{name} {kind} not null' for name, kind in columns.items())})"
+    for table, columns in ((PIPELINE_RUNS, PIPELINE_RUNS_COLUMNS), (WAREHOUSE_COST, WAREHOUSE_COST_COLUMNS))
+]
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class DuckDBWarehouse:
             for schema in (*LAYERS, "ops"):
                 connection.execute(f"create schema if not exists {schema}")
             connection.execute(REGISTERED_FILES)
-            connection.execute(_MAKE_PIPELINE_RUNS)
+            for statement in _MAKE_OPS_TABLES:
+                connection.execute(statement)
             yield DuckDBSession(self, connection)
 
     def check(self) -> str:

@@ -2936,10 +2936,10 @@ where layer not in (select layer from ops.pipeline_runs where run_id = 'this run
 commit;
 
 -- ops/warehouse_cost
-select spent_on, coalesce(asset, '(untagged on ' || lower(warehouse_name) || ')') as asset, sum(queries) as queries, sum(credits) as credits from oms.ops.query_credits where spent_on >= '2026-03-07'::date and spent_on < '2026-03-08'::date group by 1, 2;
+select spent_on, coalesce(asset, '(untagged on ' || lower(warehouse_name) || ')') as asset, sum(queries) as queries, sum(credits) as credits from oms.ops.query_credits where spent_on >= '2026-03-06'::date and spent_on < '2026-03-08'::date group by 1, 2;
 
 -- ops/warehouse_cost
-select spent_on, sum(compute_credits) as compute_credits, sum(cloud_services_credits) as cloud_services_credits from oms.ops.warehouse_credits where spent_on >= '2026-03-07'::date and spent_on < '2026-03-08'::date group by 1;
+select spent_on, sum(compute_credits) as compute_credits, sum(cloud_services_credits) as cloud_services_credits from oms.ops.warehouse_credits where spent_on >= '2026-03-06'::date and spent_on < '2026-03-08'::date group by 1;
 
 -- dashboards
 select max(last_day) as through, max(finished_at) as loaded_at from ops.pipeline_runs;
@@ -3189,7 +3189,7 @@ from (
     where stock.business_day in (select max(last_day) from ops.pipeline_runs)
 ) as stock
 group by store, channel, category, currency
-order by store, channel, category, currency
+order by below_reorder_point desc nulls last, store, channel, category, currency
 limit 20001;
 
 -- dashboards
@@ -3214,7 +3214,7 @@ from (
         and stock.business_day in (select max(last_day) from ops.pipeline_runs)
 ) as reorder
 group by store, channel, product, sku
-order by store, channel, product, sku
+order by short desc nulls last, store, channel, product, sku
 limit 20001;
 
 -- dashboards
@@ -3241,6 +3241,17 @@ from (
 where last_day >= date '2025-12-07' and last_day <= date '2026-03-07'
 group by last_day, layer, finished_at, first_day
 order by last_day desc, layer, finished_at, first_day
+limit 20001;
+
+-- dashboards
+select spent_on, spent_for, sum(credits) as credits
+from (
+    select costs.spent_on, costs.spent_for, costs.credits
+    from ops.warehouse_cost as costs
+) as cost
+where spent_on >= date '2025-12-07' and spent_on <= date '2026-03-07'
+group by spent_on, spent_for
+order by spent_on desc, spent_for
 limit 20001;
 
 -- dashboards
@@ -3358,7 +3369,7 @@ select 2 as card, 'aov' as measure, date '2026-03-07' as business_day, cast(curr
 from (
 select
     currency,
-    1.0 * sum(kept_value) / nullif(sum(kept_orders), 0) as aov
+    1.0 * sum(kept_value) / case when sum(kept_orders) > 0 then sum(kept_orders) end as aov
 from (
     select
         sales.business_day,
@@ -3387,7 +3398,7 @@ select 2 as card, 'aov' as measure, date '2026-02-28' as business_day, cast(curr
 from (
 select
     currency,
-    1.0 * sum(kept_value) / nullif(sum(kept_orders), 0) as aov
+    1.0 * sum(kept_value) / case when sum(kept_orders) > 0 then sum(kept_orders) end as aov
 from (
     select
         sales.business_day,
@@ -3415,7 +3426,7 @@ union all
 select 3 as card, 'cancellation_rate' as measure, date '2026-03-07' as business_day, cast(null as varchar) as currency, cast(cancellation_rate as decimal(38, 8)) as figure
 from (
 select
-    1.0 * sum(cancelled_orders) / nullif(sum(orders), 0) as cancellation_rate
+    1.0 * sum(cancelled_orders) / case when sum(orders) > 0 then sum(orders) end as cancellation_rate
 from (
     select
         sales.business_day,
@@ -3441,7 +3452,7 @@ union all
 select 3 as card, 'cancellation_rate' as measure, date '2026-02-28' as business_day, cast(null as varchar) as currency, cast(cancellation_rate as decimal(38, 8)) as figure
 from (
 select
-    1.0 * sum(cancelled_orders) / nullif(sum(orders), 0) as cancellation_rate
+    1.0 * sum(cancelled_orders) / case when sum(orders) > 0 then sum(orders) end as cancellation_rate
 from (
     select
         sales.business_day,
@@ -3467,7 +3478,7 @@ union all
 select 4 as card, 'on_time_rate' as measure, date '2026-03-07' as business_day, cast(null as varchar) as currency, cast(on_time_rate as decimal(38, 8)) as figure
 from (
 select
-    1.0 * sum(shipments_on_time) / nullif(sum(shipments_due), 0) as on_time_rate
+    1.0 * sum(shipments_on_time) / case when sum(shipments_due) > 0 then sum(shipments_due) end as on_time_rate
 from (
     select
         days.business_day,
@@ -3490,7 +3501,7 @@ union all
 select 4 as card, 'on_time_rate' as measure, date '2026-02-28' as business_day, cast(null as varchar) as currency, cast(on_time_rate as decimal(38, 8)) as figure
 from (
 select
-    1.0 * sum(shipments_on_time) / nullif(sum(shipments_due), 0) as on_time_rate
+    1.0 * sum(shipments_on_time) / case when sum(shipments_due) > 0 then sum(shipments_due) end as on_time_rate
 from (
     select
         days.business_day,
@@ -3513,7 +3524,7 @@ union all
 select 5 as card, 'fill_rate' as measure, date '2026-03-07' as business_day, cast(null as varchar) as currency, cast(fill_rate as decimal(38, 8)) as figure
 from (
 select
-    1.0 * sum(units_shipped_on_time) / nullif(sum(units_ordered), 0) as fill_rate
+    1.0 * sum(units_shipped_on_time) / case when sum(units_ordered) > 0 then sum(units_ordered) end as fill_rate
 from (
     select
         days.business_day,
@@ -3536,7 +3547,7 @@ union all
 select 5 as card, 'fill_rate' as measure, date '2026-02-28' as business_day, cast(null as varchar) as currency, cast(fill_rate as decimal(38, 8)) as figure
 from (
 select
-    1.0 * sum(units_shipped_on_time) / nullif(sum(units_ordered), 0) as fill_rate
+    1.0 * sum(units_shipped_on_time) / case when sum(units_ordered) > 0 then sum(units_ordered) end as fill_rate
 from (
     select
         days.business_day,

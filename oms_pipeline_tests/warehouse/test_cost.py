@@ -5,6 +5,7 @@ import datetime as dt
 import json
 import re
 import xml.etree.ElementTree as ET
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from sqlfluff.core import FluffConfig, Linter
 from oms_pipeline.automation.cost import warehouse_cost
 from oms_pipeline.cli import main
 from oms_pipeline.errors import CalendarError
+from oms_pipeline.raw import FolderStore, RawZone
 from oms_pipeline.settings import get_settings, read_settings
+from oms_pipeline.warehouse import Purpose
 from oms_pipeline.warehouse.bootstrap import render, run_statements, variables
 from oms_pipeline.warehouse.cost import (
     LATENCY,
@@ -28,6 +31,7 @@ from oms_pipeline.warehouse.cost import (
     read_cost,
     warehouse_credits_sql,
 )
+from oms_pipeline.warehouse.snowflake import SnowflakeWarehouse
 from oms_pipeline.warehouse.snowflake_login import connect
 from oms_pipeline_tests.snowflake.conftest import bed, s3_endpoint
 from oms_pipeline_tests.snowflake.server import Bed
@@ -146,14 +150,44 @@ def test_the_command_lists_assets_idle_time_and_the_total(account: Bed, monkeypa
     assert lines[-1] == LATENCY
 
 
-def test_the_asset_shows_the_picture_and_the_tables_of_its_days(account: Bed) -> None:
+def test_the_asset_shows_the_picture_and_the_tables_of_its_days(account: Bed, tmp_path: Path) -> None:
     settings = read_settings({**variables_of(account), "OMS_START_DATE": "2026-01-01"})
     asset = warehouse_cost(settings, account.login())
-    result = dg.materialize([asset], tags={RANGE_START: "2026-03-20", RANGE_END: "2026-03-21"})
+    warehouse = SnowflakeWarehouse(account.login(), RawZone(FolderStore(tmp_path)), dt.timedelta(seconds=5))
+    result = dg.materialize(
+        [asset], resources={"warehouse": warehouse}, tags={RANGE_START: "2026-03-20", RANGE_END: "2026-03-21"}
+    )
     shown = result.get_asset_materialization_events()[0].materialization.metadata
     assert shown["credits"].value == pytest.approx(0.119444447)
     assert str(shown["plot"].value).startswith("![credits per asset](data:image/svg+xml;base64,")
     assert "| 2026-03-21 | marts/fct_orders |" in str(shown["table"].value)
+
+
+def test_the_asset_records_what_each_day_was_spent_for_and_corrects_the_day_before(
+    account: Bed, tmp_path: Path
+) -> None:
+    settings = read_settings({**variables_of(account), "OMS_START_DATE": "2026-01-01"})
+    warehouse = SnowflakeWarehouse(account.login(), RawZone(FolderStore(tmp_path)), dt.timedelta(seconds=5))
+    with warehouse.open(Purpose("test")) as session, session.transaction():
+        session.execute("delete from ops.warehouse_cost")
+        session.execute(
+            "insert into ops.warehouse_cost values (date '2026-03-19', 'marts', 7), (date '2026-03-20', 'idle', 9)"
+        )
+
+    def materialized() -> list[tuple[Any, ...]]:
+        asset = warehouse_cost(settings, account.login())
+        dg.materialize([asset], partition_key="2026-03-21", resources={"warehouse": warehouse})
+        return [tuple(row.values()) for row in warehouse.read("select * from ops.warehouse_cost order by 1, 2")]
+
+    found = materialized()
+    report = read_cost(account.login(), FIRST, SECOND)
+    assert found[0] == (dt.date(2026, 3, 19), "marts", Decimal("7.000000"))
+    assert {(day, purpose): float(credits) for day, purpose, credits in found[1:]} == {
+        key: pytest.approx(credits, abs=1e-6) for key, credits in report.by_purpose().items()
+    }
+    assert float(sum(credits for *_, credits in found[1:])) == pytest.approx(report.billed, abs=1e-5)
+    assert {purpose for _, purpose, _ in found} >= {"marts", "dashboards", "idle"}
+    assert materialized() == found
 
 
 def test_a_local_warehouse_has_no_bill() -> None:

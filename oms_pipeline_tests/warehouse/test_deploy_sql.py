@@ -114,7 +114,7 @@ def test_the_warehouses_sleep_after_a_minute_wake_by_themselves_and_stop_at_the_
     assert "on 75 percent do notify" in monitor and "on 100 percent do suspend" in monitor
 
 
-def test_the_reporter_is_granted_the_marts_and_what_each_run_did_and_nothing_else() -> None:
+def test_the_reporter_is_granted_the_marts_and_what_runs_did_and_cost_and_nothing_else() -> None:
     grants = [s.title for s in statements() if re.search(r"to role oms_reporter$", s.title)]
     places = {re.search(r" on (.*) to role", grant)[1] for grant in grants}  # type: ignore[index]
     assert places == {
@@ -123,6 +123,7 @@ def test_the_reporter_is_granted_the_marts_and_what_each_run_did_and_nothing_els
         "schema oms.marts",
         "schema oms.ops",
         "table oms.ops.pipeline_runs",
+        "table oms.ops.warehouse_cost",
         *(f"{which} {kind} in schema oms.marts" for which in ("all", "future") for kind in ("tables", "views")),
     }
     privileges = {re.match(r"grant (.*?) on ", grant)[1] for grant in grants}  # type: ignore[index]

@@ -44,6 +44,7 @@ _NUMBERS: Final[Mapping[Format, Mapping[str, Any]]] = {
     Format.PERCENT: {"number_style": "percent", "decimals": 1},
     Format.DAYS: {"number_style": "decimal", "decimals": 1, "suffix": " d"},
     Format.SECONDS: {"number_style": "decimal", "decimals": 1, "suffix": " s"},
+    Format.CREDITS: {"number_style": "decimal", "decimals": 3},
 }
 _HEAT: Final = ["#FFFFFF", "#509EE3"]
 # Columns that mean the same wherever they are. dbt's tests tell keys; that a text is an address, only its name does.
