@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from oms_pipeline.dashboards.charts import VEGA_LITE, axis_of, chart_spec, light_colours
+from oms_pipeline.dashboards.charts import VEGA_LITE, Axis, axis_of, chart_spec, light_colours
 from oms_pipeline.dashboards.data import MAIN_CURRENCY, Query
-from oms_pipeline.dashboards.definition import Card, Filter, Format, load_dashboards
+from oms_pipeline.dashboards.definition import Card, Chart, Filter, Format, load_dashboards
 
 DAYS: Final = 28
 WIDTH: Final = 600
@@ -18,6 +18,8 @@ HEIGHT: Final = 200
 _CODE: Final = re.compile(r"[a-z]+([_ ][a-z]+)*")
 _NO_MINOR_UNIT: Final = re.compile("BIF|CLP|DJF|GNF|ISK|JPY|KMF|KRW|PYG|RWF|UGX|UYI|VND|VUV|XAF|XOF|XPF")
 """Currencies without cents, by ISO 4217."""
+_THOUSANDTHS: Final = re.compile("BHD|IQD|JOD|KWD|LYD|OMR|TND")
+"""Currencies whose smallest coin is a thousandth, by ISO 4217."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def pictures(query: Query, day: dt.date) -> list[Picture]:
 
     return [
         Picture(
-            title=f"{card.title}, {currency}" if card.is_money else card.title,
+            title=_title(card, currency),
             description=f"{card.question} {DAYS} days up to {day}.",
             png=vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=2),
             width=WIDTH,
@@ -145,7 +147,7 @@ def preview(query: Query, day: dt.date) -> str:
             for number, total in enumerate(totals.get(each, 0.0) for each in days)
         )
         svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {high:.0f}" width="{WIDTH}">{bars}</svg>'
-        title = f"{card.title}, {currency}" if card.is_money else card.title
+        title = _title(card, currency)
         return f"![{title}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})\n\n{title}"
     return ""
 
@@ -184,7 +186,7 @@ def _drawn(query: Query, day: dt.date, cards: Sequence[Card]) -> Iterator[tuple[
 
 
 def _points(card: Card, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows as a specification draws them: one per group and measure."""
+    """Rows as a specification draws them: one per group and measure, and per day that has none where they are sums."""
     second = card.dimensions[1] if len(card.dimensions) > 1 else None
     series = sorted({_named(row[second]) for row in rows}) if second else [measure.label for measure in card.measures]
     points = []
@@ -200,7 +202,31 @@ def _points(card: Card, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
                         "value": float(row[measure.name]),
                     }
                 )
+    sums = all(measure.denominator is None for measure in card.measures)
+    if sums and len(card.measures) == 1 and card.chart in (Chart.AREA, Chart.BAR, Chart.STACKED_BAR):
+        return _without_gaps(points, series)
     return points
+
+
+def _without_gaps(points: Sequence[dict[str, Any]], series: Sequence[str]) -> list[dict[str, Any]]:
+    """The same, as in the page: on a day without a row there is nothing, and not what is between its neighbours."""
+    days = [point["x"] for point in points]
+    if axis_of(days) is not Axis.DAYS:
+        return list(points)
+    there = {(point["x"], point["series"]) for point in points}
+    first, last = dt.date.fromisoformat(min(days)), dt.date.fromisoformat(max(days))
+    missing = [
+        {"x": day, "series": name, "position": position, "value": 0.0}
+        for day in (str(first + dt.timedelta(days=number)) for number in range((last - first).days + 1))
+        for position, name in enumerate(series)
+        if (day, name) not in there
+    ]
+    return sorted([*points, *missing], key=lambda point: (point["x"], point["position"]))
+
+
+def _title(card: Card, currency: str) -> str:
+    """With the currency of amounts; before the first order there is none."""
+    return f"{card.title}, {currency}" if card.is_money and currency else card.title
 
 
 def _named(value: Any) -> str:
@@ -218,7 +244,8 @@ def shown(value: Decimal | None, form: Format, currency: str | None = None) -> s
     if value is None:
         return "–"
     if form is Format.MONEY:
-        digits = 0 if _NO_MINOR_UNIT.fullmatch(currency or "") else 2
+        code = currency or ""
+        digits = 0 if _NO_MINOR_UNIT.fullmatch(code) else 3 if _THOUSANDTHS.fullmatch(code) else 2
         return f"{value:,.{digits}f} {currency or ''}".strip()
     if form is Format.PERCENT:
         return f"{value * 100:.1f} %"

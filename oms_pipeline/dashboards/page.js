@@ -53,6 +53,7 @@
   };
   const label = (value, axis = null) => {
     if (value === null) return "–";
+    if (typeof value === "boolean") return value ? "Yes" : "No";
     if (axis === "months") return month(value);
     if (axis === "days" || (typeof value === "string" && /^\d{4}-\d\d-\d\d$/.test(value))) return longDay(value);
     return /^[a-z]+([_ ][a-z]+)*$/.test(value) ? titled(value) : String(value);
@@ -248,6 +249,7 @@
     const matters = (name) => name === "period" || (name !== "currency" && choice[name]);
     const ignored = Object.keys(dataset.filters).filter((name) => dataset.filters[name] === null && matters(name));
     if (ignored.length) parts.push(`Independent of the ${ignored.join(", ").replace(/, ([^,]*)$/, " and $1")}.`);
+    if (ignored.includes("period")) parts.push(`As of ${report.drawn_at} UTC.`);
     const from = dataset.first ? `From ${shortDay(dataset.first)}` : "Not all rows";
     if (dataset.cut) parts.push(`${from}: there is more than this page holds.`);
     return parts.length ? make("div", { class: "note" }, parts.join(" ")) : null;
@@ -334,7 +336,7 @@
         continue;
       }
       const values = distinct(dashboard, name);
-      if (is_required && !values.includes(choice[name]) && values.length) choice[name] = values[0];
+      if (is_required && !choice[name] && values.length) choice[name] = values[0];
       const options = values.map((each) => [each, name === "currency" ? each : label(each)]);
       if (!is_required) options.unshift(["", `All ${text.toLowerCase()}s`]);
       // What was chosen on another dashboard stays chosen, also where it leads to nothing.

@@ -1,7 +1,7 @@
 """The local report as people read it, from a file, at a desk and on a phone: what it shows is what SQL says."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -229,6 +229,61 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(report: Report) -> N
             "return [...document.querySelectorAll('.card .drawn svg')].map(svg => svg.getBoundingClientRect().right)"
         )
         assert all(right <= 390 for right in drawings), name
+
+
+def test_a_choice_that_leads_to_nothing_on_one_dashboard_is_kept_for_the_others(
+    chrome: Chrome, site: Site, tmp_path: Path
+) -> None:
+    """Returns are in euro only, and tell yes from no."""
+    day = dt.date(2026, 3, 31)
+    sales, returns = (next(each for each in load_dashboards() if each.name == name) for name in ("sales", "returns"))
+    currencies = {"sales": ["EUR", "USD"], "returns": ["EUR"]}
+
+    def query_of(name: str) -> Callable[[str], pa.Table]:
+        def query(sql: str) -> pa.Table:
+            columns = [c.strip().split()[-1] for c in sql.removeprefix("select ").partition("\nfrom")[0].split(",")]
+            texts = {"store", "channel", "category", "state"}
+            values = {c: "Any" if c in texts else True if c == "reason" else Decimal("12.50") for c in columns}
+            rows = [{**values, "business_day": day, "currency": currency} for currency in currencies[name]]
+            return pa.Table.from_pylist([{c: row[c] for c in columns} for row in rows])
+
+        return query
+
+    rows = {each.name: read_rows(each, query_of(each.name), day) for each in (sales, returns)}
+    scope = Scope(day, dt.datetime(2026, 4, 1, 1, 30), "EUR")
+    path = tmp_path / "two.html"
+    drawn = page([sales, returns], rows, scope, dt.datetime.now(dt.UTC), chart_library(site.home))
+    path.write_text(drawn, encoding="utf-8")
+    report = Report(chrome, path)
+    chrome.get_log("browser")
+    report.open("sales")
+    report.choose("sales", "currency", "USD")
+    chrome.find_element(By.ID, "tab-returns").click()
+    report.is_drawn("returns")
+    assert report.chosen("currency") == "USD"
+    assert "No data for this choice" in chrome.find_element(By.ID, "card-returns-refunds_by_reason").text
+    chrome.find_element(By.ID, "tab-sales").click()
+    report.is_drawn("sales")
+    assert report.chosen("currency") == "USD"
+
+    report.choose("sales", "currency", "EUR")
+    chrome.find_element(By.ID, "tab-returns").click()
+    report.is_drawn("returns")
+    assert report.table("returns-refunds_by_reason")[0][0] == "Yes"
+    assert report.errors() == []
+
+
+def test_what_no_period_can_choose_says_when_it_was_asked(report: Report) -> None:
+    report.open("pipeline_health")
+    drawn_at = report.chrome.find_element(By.ID, "about").text.partition("drawn ")[2].partition(" UTC")[0]
+    note = report.chrome.find_element(By.CSS_SELECTOR, "#card-pipeline_health-days_behind .note").text
+    assert note == f"Independent of the period. As of {drawn_at} UTC."
+
+
+def test_a_local_warehouse_has_no_bill_to_show(report: Report) -> None:
+    report.open("pipeline_health")
+    for card in ("credits", "credits_by_day"):
+        assert "No data for this choice" in report.chrome.find_element(By.ID, f"card-pipeline_health-{card}").text
 
 
 def test_names_are_shown_and_never_run(chrome: Chrome, site: Site, tmp_path: Path) -> None:

@@ -178,6 +178,8 @@ def test_no_data_set_selects_a_personal_column() -> None:
     [
         (Format.MONEY, "EUR", "1234.5", "1000", "1,234.50 EUR", "+23.4 %"),
         (Format.MONEY, "JPY", "1234", "2468", "1,234 JPY", "−50.0 %"),
+        (Format.MONEY, "KWD", "1234.5", "1234.5", "1,234.500 KWD", "+0.0 %"),
+        (Format.CREDITS, None, "0.0046", "0.0023", "0.005", "+100.0 %"),
         (Format.MONEY, "EUR", "10", "-10", "10.00 EUR", "+200.0 %"),
         (Format.COUNT, None, "7", "0", "7", "–"),
         (Format.COUNT, None, "7", None, "7", "–"),
