@@ -11,7 +11,7 @@ from oms_pipeline.dashboards.digest import headlines, preview
 from oms_pipeline.dashboards.report import write_report
 from oms_pipeline.errors import OmsError
 from oms_pipeline.presentation import OWNER
-from oms_pipeline.settings import Settings
+from oms_pipeline.settings import MetabaseServer, Settings
 from oms_pipeline.warehouse import WAREHOUSE_COST, Purpose, Warehouse
 
 GROUP: Final = "dashboards"
@@ -27,7 +27,7 @@ def dashboard_assets(settings: Settings) -> dg.AssetsDefinition:
     dashboards = load_dashboards()
     # Where nobody sends a bill, the table is there and empty, and no asset fills it.
     missing = {WAREHOUSE_COST} if settings.snowflake is None else set()
-    specs = [_spec(dashboard, set(dashboard.relations) - missing) for dashboard in dashboards]
+    specs = [_spec(dashboard, set(dashboard.relations) - missing, settings.metabase) for dashboard in dashboards]
     report = dg.AssetSpec(
         REPORT_KEY,
         deps=[spec.key for spec in specs],
@@ -81,7 +81,7 @@ def dashboard_assets(settings: Settings) -> dg.AssetsDefinition:
     return dashboards_op
 
 
-def _spec(dashboard: Dashboard, reads: set[str]) -> dg.AssetSpec:
+def _spec(dashboard: Dashboard, reads: set[str], metabase: MetabaseServer | None) -> dg.AssetSpec:
     cards = "\n".join(f"- **{card.title}**: {card.question}" for card in dashboard.cards)
     return dg.AssetSpec(
         _key(dashboard),
@@ -91,11 +91,13 @@ def _spec(dashboard: Dashboard, reads: set[str]) -> dg.AssetSpec:
         owners=[OWNER],
         kinds={"html"},
         metadata={
+            # The report's file has no address that a page of the web UI may lead to; Metabase has.
+            **({"metabase": dg.MetadataValue.url(metabase.link)} if metabase is not None else {}),
             "dagster/code_references": dg.CodeReferencesMetadataValue(
                 code_references=[
                     dg.LocalFileCodeReference(file_path=str(dashboard.path), line_number=1, label=dashboard.path.name)
                 ]
-            )
+            ),
         },
     )
 

@@ -191,6 +191,7 @@ def business(new_pipeline: Callable[..., Pipeline]) -> Pipeline:
     """Eight weeks in one run: refunds come weeks after the order."""
     pipeline = new_pipeline(FIRST_DAY)
     sample.open_business(pipeline.oms.dsn, SCHEMA, FIRST_DAY, 30, 7, pipeline.timezone)
+    pipeline.oms.execute(f"update {SCHEMA}.stores set store_name = 'Joe''s' where store_id = 3")
     last = pipeline.simulate(DAYS)
     assert last == LAST
     pipeline.load(FIRST_DAY, last)
@@ -288,6 +289,7 @@ def test_a_cards_figures_are_those_of_the_source(
             {"period": f">= date '{half}'", "channel": "= 'online'", "currency": "= 'EUR'"},
             {"period": lambda on: on >= half, "channel": lambda name: name == "online", "currency": lambda code: code == "EUR"},
         ),
+        ({"store": "= 'Joe''s'"}, {"store": lambda name: name == "Joe's"}),
     ]  # fmt: skip
     for conditions, lets in choices:
         wanted = added_up(
@@ -299,6 +301,8 @@ def test_a_cards_figures_are_those_of_the_source(
             wanted = {key: wanted[key] for key, _ in found}
         assert_same(card, dict(found), wanted)
     assert any(value is not None for figures in added_up(card, rows[dataset], {}).values() for value in figures)
+    if (store := card.dataset.filters.get("store")) is not None:
+        assert "Joe's" in {row[store] for row in rows[dataset]}
 
 
 @pytest.mark.parametrize(

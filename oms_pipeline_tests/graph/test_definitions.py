@@ -1,6 +1,7 @@
 """The shape of the graph: what is in it, what each asset tells of itself, and when it runs."""
 
 import datetime as dt
+from dataclasses import replace
 
 import dagster as dg
 import pytest
@@ -9,9 +10,9 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from oms_pipeline.automation import DAILY_JOB, REBUILD_JOB, WEEKLY_JOB
 from oms_pipeline.calendar import partitions_def
 from oms_pipeline.contract import load_contract
-from oms_pipeline.dashboards import load_dashboards
+from oms_pipeline.dashboards import dashboard_assets, load_dashboards
 from oms_pipeline.definitions import build_definitions
-from oms_pipeline.settings import read_settings
+from oms_pipeline.settings import MetabaseServer, PostgresLogin, read_settings
 from oms_pipeline.transform import DBT_PROJECT_DIR
 from oms_pipeline.warehouse import LAYERS
 from oms_pipeline_tests.oracle import GRAIN
@@ -101,6 +102,17 @@ def test_a_dashboard_is_downstream_of_exactly_what_its_cards_read_and_the_report
         assert str(dashboard.path) in {getattr(file, "file_path", "") for file in files}
     assert upstream("dashboards", "report") == {f"dashboards.{dashboard.name}" for dashboard in dashboards}
     assert upstream("ops", "pipeline_runs") == {f"marts.{mart}" for mart in GRAIN}
+
+
+def test_a_dashboards_page_leads_to_metabase_where_there_is_one() -> None:
+    settings = read_settings(SETTINGS)
+    server = MetabaseServer(
+        "http://metabase:3000", PostgresLogin("db", 5432, "marts", "m", "p"), web_url="https://bi.shop"
+    )
+    for metabase, link in ((None, None), (server, "https://bi.shop")):
+        specs = dashboard_assets(replace(settings, metabase=metabase)).specs
+        links = [spec.metadata.get("metabase") for spec in specs if spec.key.path != ["dashboards", "report"]]
+        assert [each and each.value for each in links] == [link] * len(load_dashboards())
 
 
 def test_every_asset_has_the_calendars_partitions_and_a_range_of_them_is_one_run(definitions: dg.Definitions) -> None:
