@@ -1,6 +1,6 @@
 """The errors a user meets. Every message is one line that says what is wrong and what to do next."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class OmsError(Exception):
@@ -80,7 +80,15 @@ class MailError(OmsError):
 
 
 class RefusedMailError(MailError):
-    """The mail server refused this one mail; it may well take others."""
+    """The mail server did not take this one mail for everybody; it may well take others.
+
+    Attributes:
+        later: Who has not got it and may yet, where the others have; empty if nobody has.
+    """
+
+    def __init__(self, text: str, later: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.later = tuple(later)
 
 
 class TransientMailError(MailError):

@@ -18,6 +18,7 @@ TIMEOUT_SECONDS: Final = 10.0
 # A server may answer each time just before the limit; Dagster ends a tick that takes a minute.
 TOTAL_SECONDS: Final = 15.0
 REFUSED_SECONDS: Final = 600.0
+SERVER_CLOSES: Final = 421
 NO_RECIPIENT: Final = "OMS_MAIL_TO is not set. Set it to who gets the mails, such as data@example.com."
 
 
@@ -37,6 +38,7 @@ def destination(settings: Settings) -> str:
 def deliver(
     message: EmailMessage,
     settings: Settings,
+    only: Sequence[str] = (),
     timeout: float = TIMEOUT_SECONDS,
     tls: ssl.SSLContext | None = None,
 ) -> str:
@@ -45,7 +47,9 @@ def deliver(
     Args:
         message: The mail.
         settings: For the server, or the folder.
-        timeout: Limit for each answer of the server, in seconds; all together have `TOTAL_SECONDS`.
+        only: Who of its recipients is to get it; empty for all of them.
+        timeout: Limit for each answer of the server, in seconds; once there is a connection, all together have about
+            `TOTAL_SECONDS`.
         tls: Whom to trust; by default whom the system trusts.
 
     Returns:
@@ -63,11 +67,11 @@ def deliver(
     where = _where(settings.smtp)
     refused: Mapping[str, tuple[int, bytes]] = {}
     with _explained(settings.smtp), _connected(settings.smtp, timeout, tls) as client:
-        refused = client.send_message(message)
+        refused = client.send_message(message, to_addrs=only or None)
     later = {address: answer for address, answer in refused.items() if answer[0] < 500}
     if later:
-        # Some got it by now, and get it once more: better twice than never.
-        raise RefusedMailError(f"The mail server {where} did not take a mail now for {_told(later, settings.smtp)}.")
+        told = f"The mail server {where} did not take a mail now for {_told(later, settings.smtp)}. It is tried again."
+        raise RefusedMailError(told, sorted(later))
     return f"{where}, which refused {_told(refused, settings.smtp)}" if refused else where
 
 
@@ -228,9 +232,9 @@ def _refusal(
     code, answer = answers[0]
     text = _shown(answer.decode(errors="replace") if isinstance(answer, bytes) else answer, server)
     if any(code < 500 for code, _ in answers):
-        return TransientMailError(
-            f"The mail server {where} did not take the mail now: {code} {text}. It is sent later."
-        )
+        # With 421 the server itself goes; any other answer may be about this mail only.
+        passing = RefusedMailError if for_good is RefusedMailError and code != SERVER_CLOSES else TransientMailError
+        return passing(f"The mail server {where} did not take the mail now: {code} {text}. It is sent later.")
     if code in (530, 534, 535, 538):
         remedy = "Correct user and password in OMS_SMTP_URL, percent-encoded."
     elif code in (550, 551, 553, 554):

@@ -12,8 +12,10 @@ from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
+    ASSET_RESUME_RETRY_TAG,
     BACKFILL_ID_TAG,
     PARTITION_NAME_TAG,
+    RESUME_RETRY_TAG,
     WILL_RETRY_TAG,
 )
 
@@ -200,9 +202,10 @@ def _run_ended(
     location = origin.repository_origin.code_location_origin.location_name if origin is not None else None
     # A run of the command line has no location; one of another location may have a job of the same name.
     is_ours = location is None or catalog.location is None or location == catalog.location
-    # Limited to no assets means not limited, unless it is limited to checks.
-    selected = frozenset(key.to_user_string() for key in run.asset_selection or ())
-    is_whole = not selected and run.asset_check_selection is None
+    plan = _first(instance, run)
+    # Limited to no assets means not limited, unless it is limited to checks, or to some ops.
+    selected = frozenset(key.to_user_string() for key in plan.asset_selection or ())
+    is_whole = not selected and plan.asset_check_selection is None and not plan.resolved_op_selection
     of_job = catalog.job_assets.get(run.job_name, frozenset()) if is_ours and is_whole else frozenset()
     assets = selected or of_job
     failed_step, error, checks = _steps_and_checks(instance, run.run_id)
@@ -216,10 +219,20 @@ def _run_ended(
         assets=assets,
         is_whole=is_whole,
         # A first execution may list its steps too: all of them.
-        steps=frozenset(run.step_keys_to_execute) if run.parent_run_id and run.step_keys_to_execute else None,
+        steps=frozenset(plan.step_keys_to_execute) if plan.parent_run_id and plan.step_keys_to_execute else None,
         new_columns=tuple(sorted(_new_columns(checks))),
         owners=catalog.job_owners.get(run.job_name, ()) if is_ours else (),
     )
+
+
+def _first(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun:
+    """The run whose work a run ends: itself, or the one that it goes on with from where that failed."""
+    while run.parent_run_id and "true" in (run.tags.get(RESUME_RETRY_TAG), run.tags.get(ASSET_RESUME_RETRY_TAG)):
+        parent = instance.get_run_by_id(run.parent_run_id)
+        if parent is None:
+            break
+        run = parent
+    return run
 
 
 def _steps_and_checks(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str, list[dg.AssetCheckEvaluation]]:

@@ -23,9 +23,10 @@ ASSET_JOB: Final = "__ASSET_JOB"
 
 
 _SECRET: Final = re.compile(
-    r"""(?ix) ( \b [\w-]* (?: password | passwd | passphrase | secret | token | pwd | credential | signature
-        | api[_-]?key | access[_-]?key ) [\w-]* ["']? \s* [=:] \s* | \b bearer \s+ )
-        ( '[^']*' | "[^"]*" | [^\s&,;})]+ )"""
+    r"""(?ix) ( \b [\w-]{0,40}? (?: password | passwd | passphrase | secret | token | pwd | credential | signature
+        | api[_-]?key | access[_-]?key ) (?! \w{0,20} _file \b ) [\w-]{0,20} ["']? \s* [=:] \s*
+        | \b bearer \s+ (?= \S{8} ) )
+        ( (?: '[^']*' | "(?:[^"\\]|\\.)*" )? \S* )"""
 )
 """What a secret is called, and the secret itself."""
 
@@ -123,7 +124,7 @@ class Problem:
         job: Name of the job; empty for lateness.
         step: The step that failed; empty if none.
         opened: When it was first seen, in seconds since 1970.
-        errors: Different errors, one line each: the first ones, and the newest.
+        errors: Different errors, one line each: the first ones, and the newest that was none of them.
         assets: The assets it concerns.
         days: The days that are not mended yet; of lateness, the newest one.
         owners: Who looks after the assets, or the job.
@@ -237,6 +238,8 @@ def told(problems: Problems, told_now: Iterable[Problem], now: float, *, mailed:
 
 def one_line(text: str) -> str:
     """A text as one line without secrets, short enough for a phone, that any mail can hold."""
+    # However long it is, looking for secrets takes no time.
+    text = text[: 20 * ERROR_LENGTH]
     # A file name need not be text; a mail has to be.
     line = "".join(char if char.isprintable() else " " for char in text.encode(errors="replace").decode())
     line = " ".join(line.split())

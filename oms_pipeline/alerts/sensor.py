@@ -40,7 +40,7 @@ from oms_pipeline.alerts.problems import (
     told,
 )
 from oms_pipeline.alerts.severity import Severities, Severity
-from oms_pipeline.alerts.state import DIGEST_KEY, SENSOR, State, known_problems
+from oms_pipeline.alerts.state import DIGEST_KEY, SENSOR, Refusal, State, known_problems
 from oms_pipeline.calendar import due_at, newest_due
 from oms_pipeline.errors import MailError, OmsError, RefusedMailError
 from oms_pipeline.settings import Settings
@@ -51,7 +51,8 @@ SEND_SECONDS: Final = 15.0
 # The checks of lateness are evaluated about once a minute: by then they know of the deadline.
 DIGEST_SECONDS: Final = 120.0
 
-Deliver = Callable[[EmailMessage, Settings], str]
+Deliver = Callable[[EmailMessage, Settings, Sequence[str]], str]
+"""Delivers a mail to some of its recipients, or to all of them where there are none; says who took it, or raises."""
 
 
 @dataclass(frozen=True)
@@ -209,18 +210,20 @@ def _read(
 def _decided(watch: Watch, state: State, is_over: Callable[[str], bool], now: float) -> tuple[State, list[Problem]]:
     """The state without what is past, and the problems to tell now."""
     due = [problem for problem in state.problems.values() if is_due(problem, now, is_over)]
+    has_digest = watch.severities[Kind.DIGEST] is not Severity.NEVER
+    wanted_keys = {*state.problems, *([DIGEST_KEY] if has_digest else [])}
     unwanted = [problem for problem in due if watch.severities[kind_of_mail(problem)] is Severity.NEVER]
     state = replace(
         state,
         problems=told(state.problems, unwanted, now, mailed=False),
         sent=tuple(at for at in state.sent if now - at < HOUR),
-        refused={key: at for key, at in state.refused.items() if key == DIGEST_KEY or key in state.problems},
+        refused={key: refusal for key, refusal in state.refused.items() if key in wanted_keys},
     )
     return state, [p for p in due if p not in unwanted and not _waits(state, p.key, now)]
 
 
 def _waits(state: State, key: str, now: float) -> bool:
-    return key in state.refused and now - state.refused[key] < REFUSED_SECONDS
+    return key in state.refused and now - state.refused[key].at < REFUSED_SECONDS
 
 
 @dataclass(frozen=True)
@@ -233,15 +236,21 @@ class _Letter:
 
     def accepted(self, state: State, now: float) -> State:
         """The state once the server took it."""
-        waiting = {key: at for key, at in state.refused.items() if key not in self._keys}
+        waiting = {key: refusal for key, refusal in state.refused.items() if key not in self._keys}
         if self.day:
             return replace(state, digested=self.day, refused=waiting)
         problems = told(state.problems, self.problems, now)
         return replace(state, problems=problems, sent=(*state.sent, now), refused=waiting)
 
-    def refused(self, state: State, now: float) -> State:
-        """The state once the server refused it."""
-        return replace(state, refused={**state.refused, **dict.fromkeys(self._keys, now)})
+    def refused(self, state: State, refusal: Refusal) -> State:
+        """The state once the server refused it; what some have got counts as sent."""
+        sent = (*state.sent, refusal.at) if refusal.later else state.sent
+        return replace(state, sent=sent, refused={**state.refused, **dict.fromkeys(self._keys, refusal)})
+
+    def waits_for(self, state: State, message_id: str) -> tuple[str, ...]:
+        """Who has not got this very mail, where others have; empty if nobody has."""
+        before = state.refused.get(self._keys[0])
+        return before.later if before is not None and before.message_id == message_id else ()
 
     @property
     def _keys(self) -> list[str]:
@@ -288,12 +297,21 @@ def _sent(letters: Iterator[_Letter], settings: Settings, state: State, now: flo
         for letter in letters:
             if not accepted and not refused:
                 wait_after_refusal(settings, now)
+            message_id = ""
+            only: tuple[str, ...] = ()
             try:
-                accepted.append(_delivered(letter, settings, send))
+                message = _written(letter)
+                message_id = str(message["Message-ID"])
+                only = letter.waits_for(state, message_id)
+                accepted.append(send(message, settings, only))
             except RefusedMailError as error:
                 # What is wrong with this mail keeps no other one back.
+                remember_refusal(settings, error)
                 refused.append(str(error))
-                state = letter.refused(state, now)
+                state = letter.refused(state, Refusal(now, message_id, error.later or only))
+            except MailError as error:
+                remember_refusal(settings, error)
+                raise
             else:
                 state = letter.accepted(state, now)
             if time.monotonic() - since > SEND_SECONDS:
@@ -308,14 +326,6 @@ def _sent(letters: Iterator[_Letter], settings: Settings, state: State, now: flo
     is_open = sum(problem.recovered is None for problem in state.problems.values())
     not_taken = "".join(f" Refused: {each}" for each in refused)
     return state, f"{_count(len(accepted), 'mail')} sent{where}; {_count(is_open, 'problem')} open.{not_taken}{failed}"
-
-
-def _delivered(letter: _Letter, settings: Settings, send: Deliver) -> str:
-    try:
-        return send(_written(letter), settings)
-    except MailError as error:
-        remember_refusal(settings, error)
-        raise
 
 
 def _written(letter: _Letter) -> EmailMessage:

@@ -17,6 +17,21 @@ DIGEST_KEY: Final = "digest"
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """A mail that was refused, and is tried again.
+
+    Attributes:
+        at: When it was refused, in seconds since 1970.
+        message_id: Which mail.
+        later: Who has not got it, where others have; empty if nobody has.
+    """
+
+    at: float
+    message_id: str
+    later: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class State:
     """The cursor.
 
@@ -26,7 +41,7 @@ class State:
         sent: When the mails of the last hour were sent, in seconds since 1970.
         columns: The new columns that were told of, or are about to be, as `table.column`.
         digested: The day of the newest digest, ISO.
-        refused: Mails the server refused, by problem or `DIGEST_KEY`, and when, in seconds since 1970.
+        refused: Mails the server refused, by problem or `DIGEST_KEY`.
         held: The problems that waited because of the limit of mails per hour.
     """
 
@@ -35,7 +50,7 @@ class State:
     sent: tuple[float, ...] = ()
     columns: frozenset[str] = frozenset()
     digested: str = ""
-    refused: Mapping[str, float] = field(default_factory=dict)
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
     held: frozenset[str] = frozenset()
 
     def dump(self) -> str:
@@ -53,7 +68,7 @@ class State:
             "sent": self.sent,
             "columns": sorted(self.columns),
             "digested": self.digested,
-            "refused": self.refused,
+            "refused": {key: asdict(refusal) for key, refusal in self.refused.items()},
             "held": sorted(self.held),
         }
         return json.dumps({**values, "problems": problems}, separators=(",", ":"))
@@ -74,10 +89,10 @@ class State:
                 tuple(values["sent"]),
                 frozenset(values["columns"]),
                 values["digested"],
-                values.get("refused", {}),
-                frozenset(values.get("held", ())),
+                {key: Refusal(**{**each, "later": tuple(each["later"])}) for key, each in values["refused"].items()},
+                frozenset(values["held"]),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise OmsError(
                 f"The cursor of sensor {SENSOR} cannot be read. Reset it on the sensor's page; it then starts from now."
             ) from error

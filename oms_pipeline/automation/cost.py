@@ -11,7 +11,7 @@ from oms_pipeline.errors import OmsError
 from oms_pipeline.presentation import CREDITS, OWNER, column_schema
 from oms_pipeline.settings import Settings, SnowflakeLogin
 from oms_pipeline.warehouse import WAREHOUSE_COST, WAREHOUSE_COST_COLUMNS, Purpose, Warehouse
-from oms_pipeline.warehouse.cost import LATE, LATENCY, chart, read_cost, record_cost_sql
+from oms_pipeline.warehouse.cost import LATE, LATENCY, CostReport, chart, read_cost, record_cost_sql
 
 _DESCRIPTIONS: Final = {
     "spent_on": "The day they were spent, in UTC.",
@@ -51,15 +51,14 @@ def warehouse_cost(settings: Settings, login: SnowflakeLogin, after: Iterable[dg
         try:
             # What the run before has recorded may not have been all of it.
             found = read_cost(login, days[0] - LATE, days[-1], context.run.run_id)
-            if statements := record_cost_sql(found):
-                purpose = Purpose(WAREHOUSE_COST.replace(".", "/"), window, context.run.run_id)
-                with warehouse.open(purpose) as session, session.transaction():
-                    for statement in statements:
-                        session.execute(statement)
         except OmsError as error:
             # The marts are right, whatever they have cost.
             context.log.warning("The cost of %s is not known: %s", window, error)
             return dg.MaterializeResult(metadata={"note": str(error)})
+        try:
+            _record(found, warehouse, Purpose(WAREHOUSE_COST.replace(".", "/"), window, context.run.run_id))
+        except OmsError as error:
+            context.log.warning("The cost of %s is not recorded: %s. Run: oms snowflake bootstrap", window, error)
         report = found.since(days[0])
         return dg.MaterializeResult(
             metadata={
@@ -72,3 +71,10 @@ def warehouse_cost(settings: Settings, login: SnowflakeLogin, after: Iterable[dg
         )
 
     return asset
+
+
+def _record(found: CostReport, warehouse: Warehouse, purpose: Purpose) -> None:
+    if statements := record_cost_sql(found):
+        with warehouse.open(purpose) as session, session.transaction():
+            for statement in statements:
+                session.execute(statement)

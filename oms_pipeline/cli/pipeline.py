@@ -87,10 +87,10 @@ def status() -> None:
     table = Table("layer", "newest day", "missing days", "late", "rows", title=f"Days since {settings.start_date}")
     table.columns[4].justify = "right"
     with dg.DagsterInstance.get() as instance:
-        layers, problems = layer_status(settings, instance), known_problems(instance)
-    for layer in layers:
-        table.add_row(layer.layer, str(layer.newest or "–"), layer.missing_text, layer.late_text, f"{layer.rows:,}")
-    console.print(table)
+        for layer in layer_status(settings, instance):
+            table.add_row(layer.layer, str(layer.newest or "–"), layer.missing_text, layer.late_text, f"{layer.rows:,}")
+        console.print(table)
+        problems = known_problems(instance)
     for problem in problems.values():
         told = f"[red]Open[/]: {escaped(problem.title)}. {escaped(problem.next_step)}"
         console.print(told, highlight=False, soft_wrap=True)

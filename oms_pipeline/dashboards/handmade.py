@@ -91,7 +91,7 @@ with held as (
     inner join pg_namespace on pg_namespace.oid = pg_default_acl.defaclnamespace
     where pg_namespace.nspname = '{schema}'
         and pg_default_acl.defaclobjtype = 'r'
-        and pg_default_acl.defaclrole = current_user::regrole
+        and pg_default_acl.defaclrole = (select oid from pg_roles where rolname = current_user)
 )
 
 select distinct
@@ -124,7 +124,8 @@ def refuse_handmade(connection: dbapi.Connection, schema: str, where: str, mark:
     published = ", ".join(f"'{name}'" for name in mark.removeprefix(MARK).split(", "))
     inside = rows_of(connection, _IN_SCHEMA.format(schema=schema, published=published))
     if inside:
-        kind, name = inside[0]["type"], inside[0]["identity"]
+        # PostgreSQL's name of the kind is not always what its commands call it.
+        kind, name = inside[0]["type"].removesuffix(" object"), inside[0]["identity"]
         raise PublicationError(
             f"{name} in {where} was made by hand, in a schema that every run replaces. Move it: "
             f"alter {kind} {name} set schema public"

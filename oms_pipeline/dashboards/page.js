@@ -249,7 +249,7 @@
     const matters = (name) => name === "period" || (name !== "currency" && choice[name]);
     const ignored = Object.keys(dataset.filters).filter((name) => dataset.filters[name] === null && matters(name));
     if (ignored.length) parts.push(`Independent of the ${ignored.join(", ").replace(/, ([^,]*)$/, " and $1")}.`);
-    if (ignored.includes("period")) parts.push(`As of ${report.drawn_at} UTC.`);
+    if (ignored.includes("period")) parts.push(`Drawn ${report.drawn_at} UTC.`);
     const from = dataset.first ? `From ${shortDay(dataset.first)}` : "Not all rows";
     if (dataset.cut) parts.push(`${from}: there is more than this page holds.`);
     return parts.length ? make("div", { class: "note" }, parts.join(" ")) : null;

@@ -85,11 +85,11 @@ def relations_of(sql: str) -> tuple[str, ...]:
     from sqlglot import exp
 
     tree = parsed(sql)
-    named = {cte.alias_or_name for cte in tree.find_all(exp.CTE)}
+    named = {cte.alias_or_name.lower() for cte in tree.find_all(exp.CTE)}
     found = set()
     for table in tree.find_all(exp.Table):
         if not isinstance(table.this, exp.Identifier):
             found.add(table.this.sql(dialect="duckdb"))
-        elif table.db or table.name not in named:
+        elif table.db or table.name.lower() not in named:
             found.add(".".join(part.name for part in table.parts).lower())
     return tuple(sorted(found))

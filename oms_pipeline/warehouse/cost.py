@@ -101,7 +101,7 @@ class CostReport:
         idle = [(day.day, "idle", day.idle) for day in self.days]
         for day, purpose, credits in [*((a.day, _purpose(a.asset), a.credits) for a in self.assets), *idle]:
             spent[day, purpose] = spent.get((day, purpose), 0.0) + credits
-        return {key: credits for key, credits in sorted(spent.items()) if credits > 0}
+        return {key: credits for key, credits in sorted(spent.items()) if round(credits, 6) > 0}
 
     def markdown(self) -> str:
         """The same as Markdown tables."""

@@ -10,7 +10,7 @@ from email.message import EmailMessage
 import pytest
 
 from oms_pipeline.alerts import Envelope, check, deliver, mail_dir, trial_mail
-from oms_pipeline.errors import MailError, TransientMailError
+from oms_pipeline.errors import MailError, RefusedMailError, TransientMailError
 from oms_pipeline.settings import Settings
 from oms_pipeline_tests.alerts.conftest import PASSWORD, USER, StartServer, free_port, using
 
@@ -69,7 +69,7 @@ def test_a_wrong_password_is_an_error_for_good_that_shows_neither_it_nor_the_use
     assert WRONG not in str(caught.value) and "robbie" not in str(caught.value)
 
 
-@pytest.mark.parametrize("answer", ["451 come back later", "421 too many", None])
+@pytest.mark.parametrize("answer", ["421 too many", None])
 def test_what_may_pass_is_worth_trying_again(
     start_server: StartServer, settings: Settings, mail: EmailMessage, trust: ssl.SSLContext, answer: str | None
 ) -> None:
@@ -79,6 +79,15 @@ def test_what_may_pass_is_worth_trying_again(
         deliver(mail, using(settings, server), tls=trust)
     deliver(mail, using(settings, server), tls=trust)
     assert len(server.mails) == 1
+
+
+def test_what_may_pass_for_one_mail_keeps_no_other_one_back(
+    start_server: StartServer, settings: Settings, mail: EmailMessage, trust: ssl.SSLContext
+) -> None:
+    server = start_server()
+    server.answers = ["451 come back later"]
+    with pytest.raises(RefusedMailError, match=r"451 come back later\. It is sent later"):
+        deliver(mail, using(settings, server), tls=trust)
 
 
 @pytest.mark.parametrize("answer", ["552 too large", "554 spam"])

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from email.message import EmailMessage
@@ -25,7 +25,7 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
-from dagster._core.storage.tags import BACKFILL_ID_TAG, PARTITION_NAME_TAG
+from dagster._core.storage.tags import BACKFILL_ID_TAG, PARTITION_NAME_TAG, RESUME_RETRY_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.utils import make_new_run_id
 
@@ -222,8 +222,8 @@ class Room:
         self.later += ((due - local) % dt.timedelta(days=1)).total_seconds() + DIGEST_SECONDS
 
     def tick(self) -> str:
-        def send(message: EmailMessage, settings: Settings) -> str:
-            accepted = deliver(message, settings)
+        def send(message: EmailMessage, settings: Settings, only: Sequence[str]) -> str:
+            accepted = deliver(message, settings, only)
             self.sent.append(message)
             return accepted
 
@@ -370,6 +370,34 @@ def test_only_the_step_that_failed_executed_again_closes_the_problem(room: Room)
         )
         room.end(again, None)
         assert room.subjects == subjects
+
+
+def test_what_goes_on_from_where_it_failed_ends_all_that_the_first_run_was_to_do(room: Room) -> None:
+    lost = dg.DagsterRun("nightly", make_new_run_id(), tags={PARTITION_NAME_TAG: "2026-01-31"})
+    room.end(lost, BROKE)
+    assert room.subjects == ["[OMS] nightly failed"]
+    BROKEN["2026-01-31"] = "no"
+    failed = room.run("2026-01-31")
+    assert room.subjects == ["[OMS] nightly failed at raw__orders"]
+    resumed = dg.DagsterRun(
+        "nightly",
+        make_new_run_id(),
+        tags={PARTITION_NAME_TAG: "2026-01-31", RESUME_RETRY_TAG: "true"},
+        step_keys_to_execute=["marts__sales"],
+        parent_run_id=failed,
+        root_run_id=failed,
+    )
+    room.end(resumed, None)
+    assert sorted(room.subjects) == ["Re: [OMS] nightly failed", "Re: [OMS] nightly failed at raw__orders"]
+
+
+def test_a_run_of_some_ops_closes_no_problem_of_another(room: Room) -> None:
+    room.end(dg.DagsterRun("loading", make_new_run_id()), BROKE)
+    assert room.subjects == ["[OMS] loading failed"]
+    room.end(dg.DagsterRun("loading", make_new_run_id(), resolved_op_selection={"shows"}), None)
+    assert room.subjects == []
+    room.end(dg.DagsterRun("loading", make_new_run_id()), None)
+    assert room.subjects == ["Re: [OMS] loading failed"]
 
 
 def test_checks_that_are_run_by_themselves_close_no_problem_of_a_run(room: Room) -> None:
@@ -693,7 +721,7 @@ def test_while_the_server_is_down_mails_wait_and_then_arrive_once(room: Room, st
 def test_a_server_that_breaks_off_between_two_mails_gets_neither_twice(room: Room, start_server: StartServer) -> None:
     server = start_server(tls="none")
     room.settings = using(room.settings, server)
-    server.answers = ["250 taken", "451 busy"]
+    server.answers = ["250 taken", "421 busy"]
     BROKEN.update({"2026-01-30": "no", "weekly": "yes"})
     room.run("2026-01-30")
     room.run("", job="weekly")
@@ -760,8 +788,26 @@ def test_who_is_told_to_come_later_gets_the_mail_later(room: Room, start_server:
     server.busy = False
     room.later += 600
     room.tick()
-    assert server.envelopes[1].rcpt_tos == ["busy@example.com", "data@example.com"]
+    assert [envelope.rcpt_tos for envelope in server.envelopes] == [["data@example.com"], ["busy@example.com"]]
     assert server.mails[0]["Message-ID"] == server.mails[1]["Message-ID"]
+    room.later += 600
+    room.tick()
+    assert len(server.mails) == 2
+
+
+def test_who_is_told_to_come_later_keeps_no_mail_to_others_back(room: Room, start_server: StartServer) -> None:
+    server = start_server(tls="none")
+    room.settings = replace(using(room.settings, server), mail_to=("busy@example.com",))
+    server.busy = True
+    BROKEN.update({"weekly": "yes"})
+    room.record("2026-01-30", why=BROKE)
+    room.run("", job="hers")
+    room.tick()
+    assert [envelope.rcpt_tos for envelope in server.envelopes] == [["bo@example.com"]]
+    server.busy = False
+    room.later += 600
+    room.tick()
+    assert server.envelopes[1].rcpt_tos == ["busy@example.com"]
 
 
 def test_what_cannot_be_written_in_a_mail_keeps_no_other_one_back(

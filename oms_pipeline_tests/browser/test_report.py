@@ -277,7 +277,7 @@ def test_what_no_period_can_choose_says_when_it_was_asked(report: Report) -> Non
     report.open("pipeline_health")
     drawn_at = report.chrome.find_element(By.ID, "about").text.partition("drawn ")[2].partition(" UTC")[0]
     note = report.chrome.find_element(By.CSS_SELECTOR, "#card-pipeline_health-days_behind .note").text
-    assert note == f"Independent of the period. As of {drawn_at} UTC."
+    assert note == f"Independent of the period. Drawn {drawn_at} UTC."
 
 
 def test_a_local_warehouse_has_no_bill_to_show(report: Report) -> None:

@@ -290,6 +290,8 @@ class _Sync:
             mark = Mark(each.key, number, mark.wanted)
         elif each.kind is Kind.DASHBOARD and self.found[each.key].state["archived"]:
             self._take_out_of_trash(each, number)
+        # What is wanted is known, also if nobody comes to say what Metabase made of it.
+        mark = mark.of_stored(each.state)
         raw = self.client.put(f"{path}/{number}", self._body(each, mark, new=False))
         if each.kind is Kind.DASHBOARD:
             raw = self.client.get(f"{path}/{number}")
