@@ -8,7 +8,7 @@ from sqlfluff.core import FluffConfig, Linter
 
 from oms_pipeline.dashboards import FILTERS, Card, Chart, load_dashboards
 from oms_pipeline.dashboards.columns import check_columns
-from oms_pipeline.dashboards.sources import known_columns
+from oms_pipeline.dashboards.sources import known_columns, relations_of
 from oms_pipeline.errors import DashboardError
 
 SALES = """
@@ -240,3 +240,8 @@ def test_every_data_set_is_sql_that_the_others_know_too(dialect: str) -> None:
             assert parsed.violations == [], (dashboard.name, card.name)
             assert parsed.tree is not None
             assert not [*parsed.tree.recursive_crawl("unparsable")], (dashboard.name, card.name)
+
+
+def test_what_a_data_set_names_itself_is_no_relation_however_it_is_spelled() -> None:
+    sql = "with Costs as (select * from ops.warehouse_cost) select * from costs join Marts.Dim_Stores as s on true"
+    assert relations_of(sql) == ("marts.dim_stores", "ops.warehouse_cost")

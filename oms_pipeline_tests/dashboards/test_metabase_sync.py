@@ -373,6 +373,30 @@ def test_a_new_secret_reaches_metabase_while_the_old_one_still_works_and_no_desc
         assert world.steps(server=world.login(reads=rotated)) == []
 
 
+def test_a_sync_that_breaks_off_after_a_new_secret_leaves_nothing_that_looks_edited(
+    catalog: Callable[[Json], Catalog], few: Definition
+) -> None:
+    with running(lambda _: catalog({"password": LOGIN.password})) as metabase:
+        world = World(metabase, keeps(metabase), few)
+        world.sync()
+        rotated = world.login(reads=replace(LOGIN, password="rotated"))  # noqa: S106
+        changed: list[Recorded] = []
+
+        def comes_next(recorded: Recorded) -> bool:
+            """True at whatever is written after the database."""
+            was_changed = bool(changed)
+            if recorded.method == "PUT" and recorded.path.startswith("/api/database/"):
+                changed.append(recorded)
+            return was_changed and is_write(recorded)
+
+        metabase.cut = comes_next
+        with suppress(MetabaseError):
+            world.sync(server=rotated)
+        assert changed
+        metabase.cut = lambda _: False
+        assert world.steps(server=rotated) == []
+
+
 def test_what_somebody_wrote_of_the_database_stays_beside_the_mark(fresh: World, synced: Metabase) -> None:
     fresh.metabase.add_user(*ADMINISTRATOR)
     made = {name: value for name, value in synced.one("database").items() if name != "id"}

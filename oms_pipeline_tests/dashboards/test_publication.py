@@ -480,6 +480,19 @@ def test_a_role_that_may_not_make_schemas_is_told_what_to_grant(
     assert "answers" in to.check()
 
 
+def test_a_role_whose_name_has_to_be_quoted_publishes_too(
+    warehouse: DuckDBWarehouse, to: Publication, postgres: Oms
+) -> None:
+    database = postgres.value("select quote_ident(current_database())")
+    with a_role(postgres, '"Oms-Pub"') as dsn:
+        postgres.execute(f'grant create on database {database} to "Oms-Pub"')
+        own = Publication(dsn.replace('"', ""), None, to.lock_timeout)
+        own.publish(warehouse, SCHEMAS)
+        second_run(warehouse)
+        own.publish(warehouse, SCHEMAS)
+        assert postgres.value("select max(run) from marts.sales") == 2
+
+
 def test_a_warehouse_without_a_day_is_told(tmp_path: Path, to: Publication) -> None:
     nothing = DuckDBWarehouse(tmp_path / "none.duckdb", RawZone(FolderStore(tmp_path)), dt.timedelta(seconds=1))
     with pytest.raises(WarehouseError, match="Load a day first: oms run --day D"):
