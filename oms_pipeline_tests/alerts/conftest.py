@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import shutil
 import socket
 import ssl
 import time
@@ -12,6 +13,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
@@ -20,7 +22,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from oms_pipeline.instance import prepare_dagster_home
 from oms_pipeline.settings import Settings, SmtpServer, read_settings
+from oms_pipeline_tests.alerts.room import BROKEN, Room
 
 USER, PASSWORD = "robot", "s3cret:/@%"
 
@@ -176,3 +180,28 @@ def using(settings: Settings, server: MailServer | int, **changes: Any) -> Setti
     """The settings with a mail server."""
     port = server if isinstance(server, int) else server.port
     return replace(settings, smtp=SmtpServer("127.0.0.1", port, **{"implicit_tls": False, **changes}))
+
+
+@pytest.fixture(scope="module")
+def used_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Dagster's databases with one good run in them: making them takes longer than a test."""
+    home = tmp_path_factory.mktemp("used")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", "")
+        settings = read_settings({"OMS_HOME": str(home)})
+        prepare_dagster_home(settings)
+        with dg.DagsterInstance.get() as instance:
+            Room(instance, settings).run("2026-01-01")
+    return home
+
+
+@pytest.fixture
+def room(settings: Settings, used_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
+    shutil.copytree(used_home, settings.home)
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    prepare_dagster_home(settings)
+    BROKEN.clear()
+    with dg.DagsterInstance.get() as instance:
+        found = Room(instance, settings)
+        found.tick()
+        yield found
