@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from oms_pipeline.dashboards import load_dashboards
+from oms_pipeline.dashboards import Dashboard, load_dashboards
+from oms_pipeline.dashboards.metabase import marks
 from oms_pipeline.dashboards.metabase.client import Patience
 from oms_pipeline.dashboards.metabase.sync import Definition, Outcome, sync
 from oms_pipeline.dashboards.metabase.wanted import Table, tables
 from oms_pipeline.settings import MetabaseServer, PostgresLogin, SnowflakeLogin
 from oms_pipeline.transform import DbtProjectFiles
-from oms_pipeline_tests.dashboards.metabase_server import Catalog, Json, Metabase, running
+from oms_pipeline_tests.dashboards.metabase_server import Catalog, Json, Metabase, Recorded, running
 from oms_pipeline_tests.source.real_oms import Oms
 
 LOGIN = PostgresLogin("db", 5432, "marts", "metabase", "s3cret")
@@ -137,3 +138,39 @@ def a_role(postgres: Oms, name: str) -> Iterator[str]:
         yield postgres.dsn.replace("://postgres@", f"://{name}@")
     finally:
         postgres.execute(f"drop owned by {name}; drop role {name}")
+
+
+def title_changed(definition: Definition, old: str, new: str) -> Definition:
+    """The same definition with one dashboard or card of another title."""
+
+    def dashboard(each: Dashboard) -> Dashboard:
+        cards = tuple(replace(card, title=new if card.title == old else card.title) for card in each.cards)
+        return replace(each, title=new if each.title == old else each.title, cards=cards)
+
+    return replace(definition, dashboards=[dashboard(each) for each in definition.dashboards])
+
+
+def names(things: list[Json]) -> list[str]:
+    return [thing["name"] for thing in things]
+
+
+def mine(world: World, kind: str, key: str) -> Json:
+    """Our object with a key."""
+    (found,) = [
+        thing
+        for thing in world.metabase.all(kind)
+        if (mark := marks.read(thing["description"])[1]) and mark.key == key and mark.id == thing["id"]
+    ]
+    return found
+
+
+def table(world: World, name: str) -> Json:
+    return world.metabase.one("table", name=name)
+
+
+def field(world: World, of_table: str, name: str) -> Json:
+    return world.metabase.one("field", table_id=table(world, of_table)["id"], name=name)
+
+
+def is_write(recorded: Recorded) -> bool:
+    return recorded.method in ("POST", "PUT") and not recorded.path.startswith(("/api/session", "/api/permissions"))
