@@ -89,8 +89,11 @@ class State:
                 tuple(values["sent"]),
                 frozenset(values["columns"]),
                 values["digested"],
-                {key: Refusal(**{**each, "later": tuple(each["later"])}) for key, each in values["refused"].items()},
-                frozenset(values["held"]),
+                {
+                    key: Refusal(**{**each, "later": tuple(each["later"])})
+                    for key, each in values.get("refused", {}).items()
+                },
+                frozenset(values.get("held", ())),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise OmsError(

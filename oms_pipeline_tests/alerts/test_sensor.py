@@ -110,6 +110,17 @@ def test_a_cursor_that_is_none_of_ours_is_an_error_with_the_next_step(room: Room
         room.tick()
 
 
+def test_a_cursor_of_an_earlier_version_is_gone_on_with(room: Room) -> None:
+    room.record("2026-01-30", why=BROKE)
+    room.tick()
+    assert room.cursor is not None
+    values = json.loads(room.cursor)
+    del values["refused"], values["held"]
+    room.cursor = json.dumps(values)
+    room.record("2026-01-30", None)
+    assert room.subjects == ["Re: [OMS] nightly failed"]
+
+
 def test_the_sensor_itself_ticks_beats_and_keeps_its_place(room: Room) -> None:
     sensor = alert_sensor(room.watch)
     assert f"mails become files in {mail_dir(room.settings)}" in (sensor.description or "")
