@@ -38,7 +38,7 @@ def render(problem: Problem, envelope: Envelope, severities: Severities, now: fl
         now: Seconds since 1970.
     """
     follows = problem.mails > 0
-    thread = envelope.message_id(problem.key, str(problem.opened))
+    thread = problem.thread or envelope.message_id(problem.key, str(problem.opened))
     # Sent twice, it is the same mail: the identifier follows from what is told, not from when.
     state = "recovered" if problem.recovered is not None else str(problem.mails)
     is_first = problem.mails == 0 and problem.recovered is None

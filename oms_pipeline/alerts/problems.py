@@ -135,6 +135,7 @@ class Problem:
         told: When it was last told, or would have been if its kind were ever mailed; or None.
         told_count: The count that was told.
         mails: How many mails it has been told in.
+        thread: The first of these mails, by its Message-ID.
         recovered: When it was over, or None.
     """
 
@@ -154,6 +155,7 @@ class Problem:
     told: float | None = None
     told_count: int = 0
     mails: int = 0
+    thread: str = ""
     recovered: float | None = None
 
     @property
@@ -218,21 +220,27 @@ def is_due(problem: Problem, now: float, is_over: Callable[[str], bool]) -> bool
     return problem.backfill is None or now - problem.opened >= HOUR or is_over(problem.backfill)
 
 
-def told(problems: Problems, told_now: Iterable[Problem], now: float, *, mailed: bool = True) -> dict[str, Problem]:
+def told(problems: Problems, told_now: Iterable[Problem], now: float, message_id: str = "") -> dict[str, Problem]:
     """The problems after some were told; those that are over, and news that nothing follows, need no more keeping.
 
     Args:
         problems: The problems.
         told_now: Those that were told.
         now: Seconds since 1970.
-        mailed: Whether there was a mail; False for what is never mailed.
+        message_id: The mail that told them; empty for what is never mailed.
     """
     left = dict(problems)
     for problem in told_now:
         if problem.recovered is not None or problem.kind is Kind.SCHEMA_DRIFT:
             del left[problem.key]
         else:
-            left[problem.key] = replace(problem, told=now, told_count=problem.count, mails=problem.mails + mailed)
+            left[problem.key] = replace(
+                problem,
+                told=now,
+                told_count=problem.count,
+                mails=problem.mails + bool(message_id),
+                thread=problem.thread or message_id,
+            )
     return left
 
 

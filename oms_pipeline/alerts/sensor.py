@@ -215,7 +215,7 @@ def _decided(watch: Watch, state: State, is_over: Callable[[str], bool], now: fl
     unwanted = [problem for problem in due if watch.severities[kind_of_mail(problem)] is Severity.NEVER]
     state = replace(
         state,
-        problems=told(state.problems, unwanted, now, mailed=False),
+        problems=told(state.problems, unwanted, now),
         sent=tuple(at for at in state.sent if now - at < HOUR),
         refused={key: refusal for key, refusal in state.refused.items() if key in wanted_keys},
     )
@@ -234,12 +234,12 @@ class _Letter:
     problems: Sequence[Problem] = ()
     day: str = ""
 
-    def accepted(self, state: State, now: float) -> State:
+    def accepted(self, state: State, now: float, message_id: str) -> State:
         """The state once the server took it."""
         waiting = {key: refusal for key, refusal in state.refused.items() if key not in self._keys}
         if self.day:
             return replace(state, digested=self.day, refused=waiting)
-        problems = told(state.problems, self.problems, now)
+        problems = told(state.problems, self.problems, now, message_id)
         return replace(state, problems=problems, sent=(*state.sent, now), refused=waiting)
 
     def refused(self, state: State, refusal: Refusal) -> State:
@@ -313,7 +313,7 @@ def _sent(letters: Iterator[_Letter], settings: Settings, state: State, now: flo
                 remember_refusal(settings, error)
                 raise
             else:
-                state = letter.accepted(state, now)
+                state = letter.accepted(state, now, message_id)
             if time.monotonic() - since > SEND_SECONDS:
                 failed = " The server is slow: what is left is sent with the next tick."
                 break

@@ -179,4 +179,9 @@ def test_no_more_mails_are_sent_in_an_hour_than_the_limit_and_the_last_tells_of_
     room.record("2026-01-02", why=BROKE)
     assert room.subjects == []
     room.later += HOUR
-    assert room.subjects == ["[OMS] 3 more problems"]
+    (summary,) = room.new_mails()
+    assert summary["Subject"] == "[OMS] 3 more problems"
+    BROKEN.clear()
+    room.run("", job="weekly")
+    (over,) = room.new_mails()
+    assert (over["Subject"], over["References"]) == ("Re: [OMS] weekly failed at stumbles", summary["Message-ID"])
