@@ -1,6 +1,7 @@
 """The sensor `alerts`: one tick reads what is new, and sends what is due.
 
-Its cursor moves only after the server accepted a mail, so that a broken server delays mails and loses none.
+What its cursor holds is told only once the server has accepted the mail, so that a broken server delays mails and loses
+none.
 """
 
 import datetime as dt
@@ -148,10 +149,11 @@ def tick(
         send: Delivers a mail, or raises.
 
     Returns:
-        The next cursor, and what was done in one line.
+        The next cursor, and what was done in one line. A mail that was refused by itself is in the cursor, to be tried
+        again.
 
     Raises:
-        MailError: Nothing could be sent; the old cursor still holds.
+        MailError: The server takes no mail now; the old cursor still holds.
         OmsError: The cursor is something else.
     """
     now = time.time() if now is None else now
@@ -164,8 +166,8 @@ def tick(
     letters = _letters(instance, catalog, watch, state, wanted, late, now)
     state, done = _sent(letters, watch.settings, state, now, send)
     # What nobody could be told because of the limit is told in one mail as soon as there is a place.
-    left = frozenset(problem.key for problem in wanted if state.problems.get(problem.key) is problem)
-    state = replace(state, held=left if len(state.sent) >= MAILS_PER_HOUR else frozenset())
+    untold = frozenset(problem.key for problem in wanted if state.problems.get(problem.key) is problem)
+    state = replace(state, held=untold if len(state.sent) >= MAILS_PER_HOUR else frozenset())
     if not state.refused:
         forget_refused_mails(watch.settings)
     return state.dump(), f"{done} {destination(watch.settings)}"
@@ -196,15 +198,15 @@ def _read(
     instance: dg.DagsterInstance, catalog: Catalog, state: State, late: Lateness, now: float
 ) -> tuple[State, float]:
     """The state after what is new, and up to when, in seconds since 1970, all is read."""
-    until = 0.0
-    for seen, until, runs in ended_runs(instance, catalog, state.seen, now):  # noqa: B007 (used after the loop)
+    read_until = 0.0
+    for seen, up_to, runs in ended_runs(instance, catalog, state.seen, now):
         problems, columns = state.problems, state.columns
         for run in runs:
             new = tuple(column for column in run.new_columns if column not in columns)
             columns = columns.union(new)
             problems = after(problems, replace(run, new_columns=new))
-        state = replace(state, seen=seen, problems=problems, columns=columns)
-    return replace(state, problems=after(state.problems, late)), until
+        state, read_until = replace(state, seen=seen, problems=problems, columns=columns), up_to
+    return replace(state, problems=after(state.problems, late)), read_until
 
 
 def _decided(watch: Watch, state: State, is_over: Callable[[str], bool], now: float) -> tuple[State, list[Problem]]:
